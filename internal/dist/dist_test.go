@@ -18,7 +18,7 @@ import (
 
 // small is a repository of the shape of this one, with a program that compiles in a second and that needs one module.
 var small = map[string]string{
-	"LICENSE": "licence\n", "README.md": "read me\n", "CHANGELOG.md": "changes\n", "docs/config.md": "config\n",
+	"LICENSE": "licence\n", "README.md": "read me\n", "SECURITY.md": "tell us\n", "CHANGELOG.md": "changes\n", "docs/config.md": "config\n", "docs/img/a.png": "image\n",
 	"deploy/systemd/sallyport.service": "[Unit]\n", "console/dist/LICENSES.txt": "Parts.\n\n\n@a/b 1.2.3\n\nMIT\n\n\nc 4.5.6\n\nMIT\n",
 	"go.mod": "module example.com/small\n\ngo 1.26.0\n\nrequire golang.org/x/mod VERSION\n",
 	"cmd/sallyport/main.go": `package main
@@ -159,7 +159,7 @@ func TestRelease(t *testing.T) {
 
 	name := "sallyport_1.2.3_" + here.os + "_" + here.arch
 	unpacked := untar(t, first[name+".tar.gz"])
-	holds(t, unpacked, name, "sallyport", "LICENSE", "README.md", "CHANGELOG.md", "docs/config.md", noticesFile,
+	holds(t, unpacked, name, "sallyport", "LICENSE", "README.md", "SECURITY.md", "CHANGELOG.md", "docs/config.md", "docs/img/a.png", noticesFile,
 		"completions/sallyport.bash", "completions/_sallyport", "completions/sallyport.fish", "man/man1/sallyport.1", "deploy/systemd/sallyport.service")
 	program := filepath.Join(t.TempDir(), "sallyport")
 	require.NoError(t, os.WriteFile(program, unpacked[name+"/sallyport"], 0o755))
@@ -172,7 +172,7 @@ func TestRelease(t *testing.T) {
 	require.Contains(t, notices, "@a/b 1.2.3\n\nMIT")
 
 	name = "sallyport_1.2.3_windows_amd64"
-	holds(t, unzip(t, first[name+".zip"]), name, "sallyport.exe", "LICENSE", "README.md", "CHANGELOG.md", "docs/config.md", noticesFile, "completions/sallyport.ps1")
+	holds(t, unzip(t, first[name+".zip"]), name, "sallyport.exe", "LICENSE", "README.md", "SECURITY.md", "CHANGELOG.md", "docs/config.md", "docs/img/a.png", noticesFile, "completions/sallyport.ps1")
 
 	checkSums(t, first)
 	checkSignature(t, dir, key)
@@ -188,7 +188,7 @@ func TestRefused(t *testing.T) {
 	}{
 		{"a change that is not committed", "not committed", func(t *testing.T, dir string, _ *release) { write(t, dir, "README.md", "another\n") }},
 		{"a file that is not committed", "not committed", func(t *testing.T, dir string, _ *release) { write(t, dir, "cmd/sallyport/more.go", "package main\n") }},
-		{"a file that a release has is gone", "no file LICENSE", func(t *testing.T, dir string, _ *release) {
+		{"a file that a release has is gone", "pathspec 'LICENSE'", func(t *testing.T, dir string, _ *release) {
 			git(t, dir, "rm", "--quiet", "LICENSE")
 			git(t, dir, "commit", "--quiet", "-m", "gone")
 		}},
@@ -251,19 +251,11 @@ func TestPlaces(t *testing.T) {
 		{"docs/config.md", "/usr/share/doc/sallyport/docs/config.md", "/usr/share/doc/sallyport/docs/config.md"},
 	} {
 		s := &staging{dir: t.TempDir(), config: &nfpmConfig{}}
+		require.NoError(t, s.add(file{c.name, 0o644, []byte("x")}, placeOf(c.name)))
+		require.Len(t, s.config.Contents, 2)
 		got := make(map[string]string)
-		for _, packager := range []string{"", "deb", "rpm"} {
-			if p, ok := placeFor(c.name, packager); ok {
-				require.NoError(t, s.add(file{c.name, 0o644, []byte("x")}, p))
-			}
-		}
 		for _, f := range s.config.Contents {
-			for _, packager := range []string{"deb", "rpm"} {
-				if f.Packager == "" || f.Packager == packager {
-					require.Empty(t, got[packager], "%s has two places", c.name)
-					got[packager] = f.Dst
-				}
-			}
+			got[f.Packager] = f.Dst
 		}
 		require.Equal(t, map[string]string{"deb": c.deb, "rpm": c.rpm}, got, c.name)
 	}

@@ -41,7 +41,7 @@ type (
 	nfpmFile struct {
 		Src      string   `json:"src"`
 		Dst      string   `json:"dst"`
-		Packager string   `json:"packager,omitempty"`
+		Packager string   `json:"packager"`
 		Info     nfpmInfo `json:"file_info"`
 	}
 	nfpmInfo struct {
@@ -52,25 +52,33 @@ type (
 	}
 )
 
-// place is where packages put files of an archive: those whose name begins with prefix.
+// place is where packages put files of an archive: those whose name is prefix, or begins with it where it
+// is empty or ends in a slash. A destination that ends in a slash is a folder.
 type place struct {
-	prefix, dst string
-	packager    string // empty is all
-	compressed  bool
+	prefix, deb, rpm string
+	compressed       bool
 }
 
-// places has the first that fits a file, for each packager; names that end in a slash are folders.
+// everywhere is a place that is the same in both kinds of packages.
+func everywhere(prefix, dst string) place { return place{prefix: prefix, deb: dst, rpm: dst} }
+
+// places are tried in their order.
 var places = []place{
-	{prefix: "sallyport", dst: "/usr/bin/sallyport"},
-	{prefix: "deploy/systemd/", dst: "/usr/lib/systemd/system/"},
-	{prefix: manFolder, dst: "/usr/share/man/man1/", compressed: true},
-	{prefix: "completions/sallyport.bash", dst: "/usr/share/bash-completion/completions/sallyport"},
-	{prefix: "completions/sallyport.fish", dst: "/usr/share/fish/vendor_completions.d/sallyport.fish"},
-	{prefix: "completions/_sallyport", dst: "/usr/share/zsh/vendor-completions/_sallyport", packager: "deb"},
-	{prefix: "completions/_sallyport", dst: "/usr/share/zsh/site-functions/_sallyport", packager: "rpm"},
-	{prefix: "LICENSE", dst: "/usr/share/doc/sallyport/copyright", packager: "deb"},
-	{prefix: "LICENSE", dst: "/usr/share/licenses/sallyport/LICENSE", packager: "rpm"},
-	{prefix: "", dst: "/usr/share/doc/sallyport/"},
+	everywhere("sallyport", "/usr/bin/sallyport"),
+	everywhere("deploy/systemd/", "/usr/lib/systemd/system/"),
+	{manFolder, "/usr/share/man/man1/", "/usr/share/man/man1/", true},
+	everywhere("completions/sallyport.bash", "/usr/share/bash-completion/completions/sallyport"),
+	everywhere("completions/sallyport.fish", "/usr/share/fish/vendor_completions.d/sallyport.fish"),
+	{"completions/_sallyport", "/usr/share/zsh/vendor-completions/_sallyport", "/usr/share/zsh/site-functions/_sallyport", false},
+	{"LICENSE", "/usr/share/doc/sallyport/copyright", "/usr/share/licenses/sallyport/LICENSE", false},
+	everywhere("", "/usr/share/doc/sallyport/"),
+}
+
+func (p *place) takes(name string) bool {
+	if p.prefix == "" || strings.HasSuffix(p.prefix, "/") {
+		return strings.HasPrefix(name, p.prefix)
+	}
+	return name == p.prefix
 }
 
 // packageScripts are what packages run, by nfpm's names for them, and packageUsers names the service's user.
@@ -109,7 +117,7 @@ func (p *packer) packages(ctx context.Context, src *checkout, t target, tree []f
 	for name, path := range packageScripts {
 		c.Scripts[name] = filepath.Join(src.dir, filepath.FromSlash(path))
 	}
-	users, err := src.file(filepath.Join(src.dir, filepath.FromSlash(packageUsers)))
+	users, err := src.file(packageUsers)
 	if err != nil {
 		return err
 	}
@@ -118,16 +126,12 @@ func (p *packer) packages(ctx context.Context, src *checkout, t target, tree []f
 		return err
 	}
 	s := &staging{dir: work, time: src.time, config: &c}
-	if err := s.add(users, place{dst: "/usr/lib/sysusers.d/sallyport.conf"}); err != nil {
+	if err := s.add(users, everywhere(packageUsers, "/usr/lib/sysusers.d/sallyport.conf")); err != nil {
 		return err
 	}
 	for _, f := range tree {
-		for _, packager := range []string{"", "deb", "rpm"} {
-			if to, ok := placeFor(f.name, packager); ok {
-				if err := s.add(f, to); err != nil {
-					return err
-				}
-			}
+		if err := s.add(f, placeOf(f.name)); err != nil {
+			return err
 		}
 	}
 	config := filepath.Join(work, "nfpm.json")
@@ -147,21 +151,9 @@ func (p *packer) packages(ctx context.Context, src *checkout, t target, tree []f
 	return nil
 }
 
-// placeFor finds the place of a file that is said for a packager; with an empty name, the one for all.
-func placeFor(name, packager string) (place, bool) {
-	for _, p := range places {
-		fits := p.prefix == name || strings.HasPrefix(name, p.prefix) && (p.prefix == "" || strings.HasSuffix(p.prefix, "/"))
-		if !fits {
-			continue
-		}
-		if p.packager == packager {
-			return p, true
-		}
-		if p.packager == "" || packager == "" {
-			return place{}, false
-		}
-	}
-	return place{}, false
+// placeOf finds the place of an archive's file.
+func placeOf(name string) place {
+	return places[slices.IndexFunc(places, func(p place) bool { return p.takes(name) })]
 }
 
 // staging is a folder with what nfpm reads, since it reads nothing but files.
@@ -171,23 +163,26 @@ type staging struct {
 	config *nfpmConfig
 }
 
+// add puts a file into both kinds of packages.
 func (s *staging) add(f file, p place) error {
-	dst := p.dst
-	if strings.HasSuffix(dst, "/") {
-		dst = path.Join(dst, strings.TrimPrefix(f.name, p.prefix))
-	}
-	body := f.body
+	body, suffix := f.body, ""
 	if p.compressed {
-		dst += ".gz"
 		var err error
 		if body, err = gzipped(body); err != nil {
 			return err
 		}
+		suffix = ".gz"
 	}
 	src := filepath.Join(s.dir, fmt.Sprintf("%03d", len(s.config.Contents)))
 	if err := os.WriteFile(src, body, 0o600); err != nil {
 		return err
 	}
-	s.config.Contents = append(s.config.Contents, nfpmFile{src, dst, p.packager, nfpmInfo{int(f.mode.Perm()), s.time.Format(time.RFC3339), "root", "root"}})
+	info := nfpmInfo{int(f.mode.Perm()), s.time.Format(time.RFC3339), "root", "root"}
+	for _, to := range []struct{ packager, dst string }{{"deb", p.deb}, {"rpm", p.rpm}} {
+		if strings.HasSuffix(to.dst, "/") {
+			to.dst = path.Join(to.dst, strings.TrimPrefix(f.name, p.prefix))
+		}
+		s.config.Contents = append(s.config.Contents, nfpmFile{src, to.dst + suffix, to.packager, info})
+	}
 	return nil
 }

@@ -132,7 +132,7 @@ func (r *release) pack(ctx context.Context, src *checkout, b *build, pages []fil
 	if err != nil {
 		return nil, err
 	}
-	shipped, err := src.shipped(b.target)
+	shipped, err := src.shipped(ctx, b.target)
 	if err != nil {
 		return nil, err
 	}

@@ -3,9 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -64,50 +62,29 @@ func checkOut(ctx context.Context, source, dir string) (*checkout, error) {
 }
 
 // shipped are files of the repository that every archive has, and those for one system.
-func (c *checkout) shipped(t target) (files []file, err error) {
-	patterns := []string{"LICENSE", "README.md", "CHANGELOG.md", "docs/*"}
+func (c *checkout) shipped(ctx context.Context, t target) (files []file, err error) {
+	args := []string{"ls-files", "-z", "--error-unmatch", "--", "LICENSE", "README.md", "SECURITY.md", "CHANGELOG.md", "docs"}
 	if t.os == "linux" {
-		patterns = append(patterns, "deploy/systemd/*")
+		args = append(args, "deploy/systemd")
 	}
-	for _, pattern := range patterns {
-		found, err := filepath.Glob(filepath.Join(c.dir, filepath.FromSlash(pattern)))
+	names, err := output(ctx, c.dir, nil, "git", args...)
+	if err != nil {
+		return nil, fmt.Errorf("the commit lacks a file that a release has: %w", err)
+	}
+	for name := range strings.SplitSeq(strings.TrimSuffix(names, "\x00"), "\x00") {
+		f, err := c.file(name)
 		if err != nil {
 			return nil, err
 		}
-		if len(found) == 0 {
-			return nil, fmt.Errorf("the commit has no file %s, which a release has", pattern)
-		}
-		for _, path := range found {
-			f, err := c.file(path)
-			if errors.Is(err, errFolder) {
-				continue
-			}
-			if err != nil {
-				return nil, err
-			}
-			files = append(files, f)
-		}
+		files = append(files, f)
 	}
 	return files, nil
 }
 
-// errFolder says that a path is not a file.
-var errFolder = errors.New("it is a folder")
-
-func (c *checkout) file(path string) (file, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return file{}, err
-	}
-	if st.IsDir() {
-		return file{}, &fs.PathError{Op: "read", Path: path, Err: errFolder}
-	}
-	body, err := os.ReadFile(path)
-	if err != nil {
-		return file{}, err
-	}
-	name, err := filepath.Rel(c.dir, path)
-	return file{filepath.ToSlash(name), 0o644, body}, err
+// file reads one of the commit, whose name has slashes.
+func (c *checkout) file(name string) (file, error) {
+	body, err := os.ReadFile(filepath.Join(c.dir, filepath.FromSlash(name)))
+	return file{name, 0o644, body}, err
 }
 
 // output runs a program in a folder and returns what it prints. Its errors hold what it says.
