@@ -52,8 +52,8 @@ func TestSuiteRelease(t *testing.T) {
 	})
 }
 
-// overlay runs a script in a copy of this machine's file system, of which nothing is left afterwards: the folder
-// $1, the package $2 and the tool $3 that installs it.
+// overlay runs a script in a copy of this machine's file system, which goes when the script ends. Its arguments are a
+// folder, the package, and the tool that installs it.
 const overlay = `set -eu
 mount -t tmpfs none "$1"
 mkdir "$1/changed" "$1/work" "$1/root"
@@ -66,12 +66,12 @@ exec chroot "$1/root" sh -eu -c "$INSTALL" "$3"
 // install installs the package twice, as an upgrade does, looks at what is there, and removes it.
 const install = `cd /root
 case $0 in
-dpkg) add() { dpkg --install package; } remove() { dpkg --remove sallyport; } zsh=vendor-completions licence=/usr/share/doc/sallyport/copyright ;;
-rpm) add() { rpm --install --force --nodeps package; } remove() { rpm --erase sallyport; } zsh=site-functions licence=/usr/share/licenses/sallyport/LICENSE ;;
+dpkg) add='dpkg --install package' remove='dpkg --remove sallyport' zsh=vendor-completions licence=/usr/share/doc/sallyport/copyright ;;
+rpm) add='rpm --install --force --nodeps package' remove='rpm --erase sallyport' zsh=site-functions licence=/usr/share/licenses/sallyport/LICENSE ;;
 esac
 userdel sallyport 2>/dev/null || true
-add
-add
+$add
+$add
 getent passwd sallyport
 stat -c '%A %U %G %n' /etc/sallyport /usr/bin/sallyport
 for file in /usr/lib/systemd/system/sallyport.service /usr/lib/sysusers.d/sallyport.conf /usr/share/man/man1/sallyport.1.gz \
@@ -81,7 +81,7 @@ for file in /usr/lib/systemd/system/sallyport.service /usr/lib/sysusers.d/sallyp
 done
 sallyport version
 echo data >/etc/sallyport/sallyport.yaml
-remove
+$remove
 [ ! -e /usr/bin/sallyport ] && [ -e /etc/sallyport/sallyport.yaml ]
 getent passwd sallyport >/dev/null
 echo 'removed'
