@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"debug/buildinfo"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -219,13 +218,25 @@ func TestLicences(t *testing.T) {
 	write(t, root, "licence.go", "package root\n")
 	m := &module{Path: "example.com/m", Version: "v1.0.0", Dir: root}
 	p := &parts{packages: []*pkg{{Dir: filepath.Join(root, "a", "b"), Module: m}}, modules: map[string]*module{m.Path: m}}
-	b := &build{info: &buildinfo.BuildInfo{GoVersion: "go1"}}
-	text, err := p.licences(b)
+	text, err := p.licences("go1")
 	require.NoError(t, err)
 	require.Contains(t, string(text), "example.com/m v1.0.0: a/LICENSE.txt\n\nof a\n")
 	p.packages[0].Dir = root
-	_, err = p.licences(b)
+	_, err = p.licences("go1")
 	require.ErrorContains(t, err, "module example.com/m v1.0.0 has no file LICENSE")
+}
+
+// Every part of this program has a licence that can be passed on with it, those of the console's pages and fonts too.
+func TestLicencesHere(t *testing.T) {
+	file := filepath.Join(t.TempDir(), noticesFile)
+	require.NoError(t, writeLicences(t.Context(), "../..", file))
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	for _, want := range []string{
+		runtime.Version() + ": LICENSE\n\nCopyright", "\ngolang.org/x/crypto v", "\npreact ", "\n@fontsource/ibm-plex-sans ", "SIL OPEN FONT LICENSE Version 1.1",
+	} {
+		require.Contains(t, string(text), want)
+	}
 }
 
 func TestTargets(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 )
@@ -92,7 +93,7 @@ var licenceFile = regexp.MustCompile(`(?i)^((un)?licen[cs]e|copying|notice|paten
 
 // licences is the text of every licence and notice in the folders of the program's packages, and in those
 // above them in their modules. A module without one is refused: it may not be passed on.
-func (p *parts) licences(b *build) ([]byte, error) {
+func (p *parts) licences(goVersion string) ([]byte, error) {
 	texts := make(map[string][]byte) // by the name of the module and the file's path in it
 	found := make(map[string]bool)
 	for _, one := range p.packages {
@@ -114,12 +115,30 @@ func (p *parts) licences(b *build) ([]byte, error) {
 		}
 	}
 	var text bytes.Buffer
-	fmt.Fprintf(&text, "The program holds parts of these modules, and of Go's standard library.\n\n\n%s: LICENSE\n\n%s\n", b.info.GoVersion, p.golang)
+	fmt.Fprintf(&text, "The program holds parts of these modules, and of Go's standard library.\n\n\n%s: LICENSE\n\n%s\n", goVersion, p.golang)
 	for _, name := range slices.Sorted(maps.Keys(texts)) {
 		fmt.Fprintf(&text, "\n%s\n\n%s\n", name, bytes.TrimSpace(texts[name]))
 	}
 	fmt.Fprintf(&text, "\n%s", p.notices)
 	return text.Bytes(), nil
+}
+
+// writeLicences writes the licences of the program that the sources in a folder make for this machine, for those who build
+// it in another way, as the Dockerfile does.
+func writeLicences(ctx context.Context, source, file string) error {
+	env, err := goEnvironment(ctx, source)
+	if err != nil {
+		return err
+	}
+	p, err := (&checkout{dir: source, env: env}).parts(ctx, target{runtime.GOOS, runtime.GOARCH})
+	if err != nil {
+		return err
+	}
+	text, err := p.licences(runtime.Version())
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, text, 0o644)
 }
 
 func readLicences(m *module, dir string, texts map[string][]byte, found map[string]bool) error {

@@ -128,7 +128,7 @@ func (r *release) pack(ctx context.Context, src *checkout, b *build, pages []fil
 	if err != nil {
 		return nil, err
 	}
-	notices, err := parts.licences(b)
+	notices, err := parts.licences(b.info.GoVersion)
 	if err != nil {
 		return nil, err
 	}
