@@ -19,6 +19,7 @@ import (
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/audit/prometheus"
 	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/control/mcp"
 	"github.com/sallyport/sallyport/gateway/backup"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/identity"
@@ -138,6 +139,7 @@ type Gateway struct {
 	control     *control.Handler
 	inside      inside
 	console     http.Handler // nil: the program was built without
+	agents      *mcp.Handler
 	unasked     atomic.Bool  // somebody could not be asked about
 	seen        atomic.Int64 // the change in the store's feed that was followed last
 	phase       atomic.Int32 // phaseStarting and so on
@@ -224,6 +226,7 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 		Deciders: deciders{identities{g}}, Archive: func() (*audit.Archive, error) { return audit.OpenArchiveWith(g.recordsDir, g.recordsKeys) },
 	}
 	g.control.Authenticate = g.control.Known
+	g.agents = &mcp.Handler{Control: g.control, Version: o.Version}
 	if err := g.openConsole(); err != nil {
 		return err
 	}

@@ -67,7 +67,7 @@ type File struct {
 	Limits   Limits              `yaml:"limits"`
 	Shutdown Shutdown            `yaml:"shutdown"`
 	Runbooks []Runbooks          `yaml:"runbooks"`
-	Agents   any                 `yaml:"agents,later"`
+	Agents   Agents              `yaml:"agents"`
 	Store    Store               `yaml:"store"`
 	API      API                 `yaml:"api"`
 	// Offline are grants for when the store does not answer. Nil: there are none.
