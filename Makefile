@@ -17,7 +17,7 @@ test-heavy: ## the suites of others through the default configuration; an hour o
 clients: ## Ansible, asyncssh, Dropbear, Node's ssh2 and a GiB each way by ssh, directly and through the gateway
 	@scripts/clients
 
-demo: ## a gateway before a private PostgreSQL, with lines to try
+demo: ## a gateway before a private PostgreSQL and MariaDB, with lines to try
 	@scripts/demo
 
 bench: ## every benchmark

@@ -51,6 +51,9 @@
 //     needs the standard library only.
 //   - proxy/proxytest: sessions and gateways in memory, faults, and conformance
 //     suites for interceptors, handlers and masking filters.
+//   - proxy/tunnel: agents that dial out from private networks, and the dialer that
+//     reaches resources by them.
+//   - proxy/tunnel/websocket: their connections in WebSockets.
 //
 // # Protocols
 //
@@ -66,6 +69,8 @@
 //   - protocol/ssh/kit: SSH wired, with keys, known hosts and menu.
 //   - protocol/ssh/commandline: the commands of resources that run single commands.
 //   - protocol/ssh/sftp: each access to a file of an SFTP session.
+//   - protocol/tcp: connections to resources of any protocol, into which nobody looks.
+//   - protocol/tcp/kit: the same wired.
 //   - protocol/sql: what analysers of SQL share: normalising, caches, catalogs.
 //   - protocol/sql/postgres: what PostgreSQL's SQL does.
 //   - protocol/sql/mysql: what the SQL of MySQL and MariaDB does.
@@ -134,6 +139,7 @@
 //   - audit/webhook: events to an HTTP endpoint, signed.
 //   - audit/text: an event as a line of plain text.
 //   - audit/timeline: a session's operations.
+//   - audit/compliance: packs of evidence for auditors, by the controls of frameworks.
 //   - audit/replay: showing recordings.
 //   - audit/report: an auditor's report.
 //

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -76,46 +74,17 @@ func (a *Archive) prove(id string) (b *Bundle, path string, err error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("session %s: %w", id, err)
 	}
-	b = &Bundle{Format: bundleFormat, Session: id, Index: -1}
-	// The checkpoint first: what is listed then is there for it.
-	head, err := os.ReadFile(filepath.Join(a.dir, "log", "checkpoint"))
+	x, err := a.Anchor()
 	if err != nil {
 		return nil, "", err
 	}
-	public, err := os.ReadFile(filepath.Join(a.dir, "log", "key.pub"))
+	i, err := x.Include(id)
 	if err != nil {
 		return nil, "", err
 	}
-	b.Public = strings.TrimSpace(string(public))
-	signed, err := openCheckpoint(head, b.Public)
-	if err != nil {
-		return nil, "", err
-	}
-	lines, err := readLeaves(filepath.Join(a.dir, "log", "leaves"))
-	if err != nil {
-		return nil, "", err
-	}
-	if int64(len(lines)) < signed.N {
-		return nil, "", errShortened
-	}
-	mem := &memoryTree{}
-	for i := range signed.N {
-		if err := mem.add([]byte(lines[i])); err != nil {
-			return nil, "", err
-		}
-		if strings.HasPrefix(lines[i], id+" ") {
-			b.Index, b.Leaf = i, lines[i]
-		}
-	}
-	if b.Index < 0 {
-		return nil, "", fmt.Errorf("session %s: %w", id, ErrUnsealed)
-	}
-	proof, err := tlog.ProveRecord(signed.N, b.Index, mem)
-	if err != nil {
-		return nil, "", err
-	}
-	b.Proof, b.Checkpoint = proof, string(head)
-	return b, path, nil
+	return &Bundle{
+		Format: bundleFormat, Session: id, Leaf: i.Leaf, Index: i.Index, Proof: i.Proof, Checkpoint: x.Checkpoint, Public: x.Public,
+	}, path, nil
 }
 
 // ReadBundle reads a bundle. Nothing of it is verified.
@@ -139,18 +108,9 @@ func (b *Bundle) Verify(public string) (events uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	l, err := parseLeaf(strings.TrimSuffix(b.Leaf, "\n"))
+	l, err := checkInclusion(signed, &Inclusion{Session: b.Session, Leaf: b.Leaf, Index: b.Index, Proof: b.Proof})
 	if err != nil {
 		return 0, err
-	}
-	if l.ID != b.Session || string(l.text()) != b.Leaf {
-		return 0, errors.New("the leaf belongs to another session")
-	}
-	if b.Index < 0 || b.Index >= signed.N {
-		return 0, errors.New("its place in the log is not a number of a sealed session")
-	}
-	if err := tlog.CheckRecord(b.Proof, signed.N, signed.Hash, b.Index, tlog.RecordHash([]byte(b.Leaf))); err != nil {
-		return 0, errors.New("the proof does not lead to the signed head: the session is not one of those that were sealed")
 	}
 	if _, err := checkRecord(bytes.NewReader(b.Record), l); err != nil {
 		return 0, err

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/race"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -281,7 +282,7 @@ func TestEveryChangeOfACopyIsFound(t *testing.T) {
 			continue
 		}
 		whole := s.now(name)
-		for i := 0; i < len(whole); i += stride() {
+		for i := 0; i < len(whole); i += race.Stride() {
 			changed := bytes.Clone(whole)
 			changed[i] ^= 1 << (i % 8)
 			s.alter(name, changed)

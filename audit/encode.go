@@ -177,6 +177,9 @@ func operation(b []byte, op proxy.Op, redacted *proxy.Redacted) []byte {
 		if o.Listen {
 			b = append(b, `,"listen":true`...)
 		}
+		if o.Opaque {
+			b = append(b, `,"opaque":true`...)
+		}
 	case *proxy.Request:
 		b = str(b, "name", o.Method)
 		b = str(b, "target", o.Host)

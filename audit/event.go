@@ -49,6 +49,14 @@ const (
 	SecretRevoke  = "secret.revoke"  // its lease was to be revoked
 	SecretLost    = "secret.lost"    // its lease ended while it was used
 
+	// What happened to agents that dial out, in its own record. What agents were refused is
+	// gateway.login-failed, with the protocol tunnel.
+	TunnelEnrolled  = "tunnel.enrolled"  // one has its first certificate, by a token that user has made
+	TunnelRenewed   = "tunnel.renewed"   // and another one
+	TunnelRevoked   = "tunnel.revoked"   // its certificates do not count any more; user has revoked it
+	TunnelConnected = "tunnel.connected" // it is connected to this gateway
+	TunnelLost      = "tunnel.lost"      // its control line has ended; error says why
+
 	// RecordExpired says that a session's content was erased by a rule of retention.
 	RecordExpired = "record.expired"
 
@@ -60,6 +68,7 @@ const (
 	AdminThaw       = "admin.unfreeze"   // let it go on
 	AdminWatch      = "admin.watch"      // watched a session
 	AdminRead       = "admin.read"       // looked at what is on record: of a session, or what fits what reason says
+	AdminExport     = "admin.export"     // had evidence exported, as reason says; action is begin, or finish with the digest of the manifest
 	AdminErase      = "admin.erase"      // destroyed a session's key, and with it its content
 	AdminHold       = "admin.hold"       // kept a session from being erased
 	AdminRelease    = "admin.release"    // let it be erased again
@@ -142,6 +151,7 @@ type Event struct {
 	Terminal    bool      `json:"terminal,omitempty"`
 	Listen      bool      `json:"listen,omitempty"`
 	Port        uint16    `json:"port,omitempty"`
+	Opaque      bool      `json:"opaque,omitempty"` // nobody sees what flows over the connection: it is neither masked nor judged nor recorded
 	Query       string    `json:"query,omitempty"`
 	Action      string    `json:"action,omitempty"`
 

@@ -200,18 +200,17 @@ func (f *Follower) level(p *patience) {
 }
 
 // failed counts an attempt that failed. A conflict is reported at once: it is not a
-// matter of waiting.
+// matter of waiting. It is on record before it is counted, so that who learns of it
+// finds it there, however soon the log is closed.
 func (f *Follower) failed(err error) {
 	var c *ConflictError
 	isConflict := errors.As(err, &c)
-	news := false
-	f.count(func(s *FollowStats) {
-		s.Failures++
-		news = isConflict && !s.Conflict
-		s.Conflict = isConflict
-	})
-	if news {
+	if isConflict && !f.Stats().Conflict {
 		f.log.logger.Error("audit: a copy or witness holds other data than the log", "name", f.name, "err", err)
 		f.log.report(ExportConflict, f.name, err)
 	}
+	f.count(func(s *FollowStats) {
+		s.Failures++
+		s.Conflict = isConflict
+	})
 }

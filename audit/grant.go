@@ -77,18 +77,28 @@ func OpenGrant(signed string, public ...string) (*proxy.Grant, error) {
 }
 
 func openGrant(signed string, v note.Verifier) (*proxy.Grant, error) {
-	n, err := note.Open([]byte(signed), note.VerifierList(v))
+	text, err := openSigned(signed, grantLine, v)
 	if err != nil {
-		return nil, fmt.Errorf("its signature is not one of %s: %w", v.Name(), err)
-	}
-	text, ok := strings.CutPrefix(n.Text, v.Name()+grantLine+"\n")
-	if !ok || len(n.Sigs) != 1 {
-		return nil, errors.New("it is not a grant with one signature")
-	}
-	// A grant is written in one way only, so that no byte can be changed.
-	sig := n.Sigs[0]
-	if _, err := base64.StdEncoding.Strict().DecodeString(sig.Base64); err != nil || signed != n.Text+"\n— "+sig.Name+" "+sig.Base64+"\n" {
-		return nil, errors.New("its signature is not written as it was made")
+		return nil, err
 	}
 	return proxy.DecodeGrant([]byte(strings.TrimSuffix(text, "\n")))
+}
+
+// openSigned returns the text of a note that a log has signed alone, without its first line, which is the log's name and the
+// kind of the note.
+func openSigned(signed, kind string, v note.Verifier) (string, error) {
+	n, err := note.Open([]byte(signed), note.VerifierList(v))
+	if err != nil {
+		return "", fmt.Errorf("its signature is not one of %s: %w", v.Name(), err)
+	}
+	text, ok := strings.CutPrefix(n.Text, v.Name()+kind+"\n")
+	if !ok || len(n.Sigs) != 1 {
+		return "", fmt.Errorf("it is not a %s with one signature", strings.TrimPrefix(kind, "/"))
+	}
+	// It is written in one way only, so that no byte can be changed.
+	sig := n.Sigs[0]
+	if _, err := base64.StdEncoding.Strict().DecodeString(sig.Base64); err != nil || signed != n.Text+"\n— "+sig.Name+" "+sig.Base64+"\n" {
+		return "", errors.New("its signature is not written as it was made")
+	}
+	return text, nil
 }

@@ -144,15 +144,6 @@ func (f *life) requireWhole(dir string) {
 	}
 }
 
-// stride is the distance between the calls and the bytes that a test goes through: 1, except where
-// each takes ten times as long.
-func stride() int {
-	if testing.Short() || race.Enabled {
-		return 7
-	}
-	return 1
-}
-
 // callsOf counts the calls of a life without faults.
 func callsOf(t *testing.T) int {
 	f := newLife(t)
@@ -175,7 +166,7 @@ func TestEveryFault(t *testing.T) {
 	}{"no room for a write": {true, syscall.ENOSPC}, "another call fails": {false, syscall.EIO}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for n := 1; n <= calls; n += stride() {
+			for n := 1; n <= calls; n += race.Stride() {
 				f := newLife(t)
 				var hit atomic.Bool
 				f.lab.breaks(func(c call) (bool, error) {
@@ -199,7 +190,7 @@ func TestEveryFault(t *testing.T) {
 func TestEveryFullDisk(t *testing.T) {
 	t.Parallel()
 	calls := callsOf(t)
-	for n := 1; n <= calls; n += 1 + stride() {
+	for n := 1; n <= calls; n += 1 + race.Stride() {
 		f := newLife(t)
 		l := f.open()
 		require.NotNil(t, l)
@@ -236,7 +227,7 @@ func TestEveryFullDisk(t *testing.T) {
 func TestEveryPowerCut(t *testing.T) {
 	t.Parallel()
 	calls := callsOf(t)
-	for n := 1; n <= calls; n += stride() {
+	for n := 1; n <= calls; n += race.Stride() {
 		f := newLife(t)
 		errOff := errors.New("the power is off")
 		f.lab.breaks(func(c call) (bool, error) { return true, errIf(c.n >= n, errOff) })
@@ -252,7 +243,7 @@ func TestEveryPowerCut(t *testing.T) {
 func TestEveryReadOnly(t *testing.T) {
 	t.Parallel()
 	calls := callsOf(t)
-	for n := 1; n <= calls; n += 2 + 3*stride() {
+	for n := 1; n <= calls; n += 2 + 3*race.Stride() {
 		f := newLife(t)
 		l := f.open()
 		require.NotNil(t, l)
@@ -340,7 +331,7 @@ func TestEveryFaultOfFollowers(t *testing.T) {
 	}
 	calls := live(0, false)
 	require.Greater(t, calls, int64(10))
-	for n := 1; int64(n) <= calls; n += stride() {
+	for n := 1; int64(n) <= calls; n += race.Stride() {
 		live(n, n%2 == 0)
 	}
 }

@@ -1,12 +1,6 @@
 package audit
 
-import (
-	"errors"
-	"fmt"
-	"strings"
-
-	"golang.org/x/mod/sumdb/tlog"
-)
+import "errors"
 
 // ErrUnsealed says that a session is still open, or was sealed after the head that was signed last.
 var ErrUnsealed = errors.New("it is not sealed yet")
@@ -26,43 +20,16 @@ type Proof struct {
 // ErrUnsealed where there is nothing to be proven yet. Every other says what is not as it was
 // sealed, or cannot be read.
 func (a *Archive) Prove(id string) (*Proof, error) {
-	b, path, err := a.prove(id)
+	x, err := a.Anchor()
 	if err != nil {
 		return nil, err
 	}
-	p := &Proof{Index: b.Index, Checkpoint: b.Checkpoint, Public: b.Public}
-	signed, err := openCheckpoint([]byte(b.Checkpoint), b.Public)
+	i, erased, err := a.Proves(x, id)
 	if err != nil {
 		return nil, err
 	}
-	p.Sessions = signed.N
-	l, err := parseLeaf(strings.TrimSuffix(b.Leaf, "\n"))
-	if err != nil {
-		return nil, fmt.Errorf("session %s: %w", id, err)
-	}
-	if err := tlog.CheckRecord(b.Proof, signed.N, signed.Hash, b.Index, tlog.RecordHash([]byte(b.Leaf))); err != nil {
-		return nil, fmt.Errorf("session %s: the list of sealed sessions is not the one that was signed", id)
-	}
-	p.Events = l.Events
-	if err := a.matches(path, l); err != nil {
-		return nil, fmt.Errorf("session %s: %w", id, err)
-	}
-	switch key, err := a.loadKey(path, id); {
-	case errors.Is(err, ErrErased):
-		p.Erased = true
-	case err != nil:
-		return nil, fmt.Errorf("session %s: %w", id, err)
-	default:
-		f, err := a.cabinet.open(path)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		if err := opens(f, key); err != nil {
-			return nil, fmt.Errorf("session %s: %w", id, err)
-		}
-	}
-	return p, nil
+	l, err := checkInclusion(x.signed, i)
+	return &Proof{Events: l.Events, Index: i.Index, Sessions: x.Size, Checkpoint: x.Checkpoint, Public: x.Public, Erased: erased}, err
 }
 
 // matches holds that a record is the one of a leaf.

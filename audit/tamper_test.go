@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/race"
 	"github.com/stretchr/testify/require"
 )
 
@@ -25,7 +26,7 @@ func everyFlippedByte(t *testing.T, c Config) {
 	total := 0
 	for _, name := range files(t, dir) {
 		whole := read(t, name)
-		for i := 0; i < len(whole); i += stride() {
+		for i := 0; i < len(whole); i += race.Stride() {
 			for _, bit := range []byte{1, 0x80} {
 				changed := bytes.Clone(whole)
 				changed[i] ^= bit

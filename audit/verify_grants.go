@@ -309,7 +309,7 @@ func opOf(e *Event) proxy.Op {
 	case proxy.KindRequest, proxy.KindUpgrade:
 		return &proxy.Request{Meta: m, Method: e.Name, Host: e.Target, Path: e.Text, Query: e.Query}
 	case proxy.KindForward, proxy.KindAgent, proxy.KindX11:
-		return &proxy.Forward{Meta: m, Network: e.Name, Host: e.Target, Port: e.Port, Listen: e.Listen}
+		return &proxy.Forward{Meta: m, Network: e.Name, Host: e.Target, Port: e.Port, Listen: e.Listen, Opaque: e.Opaque}
 	}
 	return nil
 }

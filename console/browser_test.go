@@ -346,6 +346,21 @@ func TestAdminister(t *testing.T) {
 	b.Sees("eve")
 }
 
+// TestEvidencePack: an auditor has a pack of evidence made by the page; the link is to the pack of the days that she has chosen.
+func TestEvidencePack(t *testing.T) {
+	h := open(t, "")
+	b := h.browser(t, "ada")
+	b.Go(h.url + "/audit")
+	b.Click("button", "Evidence pack")
+	b.Has("dialog", "Evidence pack")
+	b.Has("link", "Download")
+	b.Fill("First day (UTC)", "01012026") // as the browser has it: month, day, year
+	b.Fill("Last day (UTC)", "01312026")
+	b.Has("link", "Download")
+	look(b, "evidence")
+	b.Eval(`fetch(document.querySelector("dialog a[download]").href).then((r) => r.blob()).then((b) => b.slice(0, 2).text()).then((t) => t === "PK" && new URL(document.querySelector("dialog a[download]").href).searchParams.get("until") === "2026-02-01T00:00:00.000Z" || Promise.reject("no pack: " + t))`)
+}
+
 // TestProvider: somebody of an identity provider signs in there and comes back to where she was going.
 func TestProvider(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -1,119 +1,47 @@
 package control
 
 import (
-	"context"
-	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/audit"
-	"github.com/sallyport/sallyport/proxy"
-	"github.com/sallyport/sallyport/review"
-	"github.com/sallyport/sallyport/runbook"
 )
 
-// Agents says how AI agents come in.
-type Agents struct {
-	// URL is where the MCP server is: the audience of agents' tokens.
-	URL string
-	// Rows and Bytes bound what an agent is given of a result.
-	Rows, Bytes int
-	// Link is where a person finds a request; empty: nowhere. Nil: nowhere.
-	Link func(request string) string
-}
-
-var errNoAgents = NotFound("this gateway serves no AI agents")
-
-// notAnAgent is the answer to who shows anything but an agent's token.
-const notAnAgent = "only the token of an AI agent counts here, which its human makes for this address"
-
-// Agent is an AI agent that makes a request.
+// Agent is an agent that dials out, as it is kept and as this gateway sees it.
 type Agent struct {
-	Identity *proxy.Identity
-	Portal   *Portal
-	Remote   string
+	Name     string    `json:"name"`
+	Enrolled time.Time `json:"enrolled"`
+	By       string    `json:"by"`   // who has made its token
+	From     string    `json:"from"` // the address that it has enrolled from
+	Expires  time.Time `json:"expires"`
+	Revoked  time.Time `json:"revoked,omitzero"`
+	Reason   string    `json:"reason,omitempty"` // why it was revoked
 
-	handler *Handler
-	secret  proxy.Secret
+	Connected bool      `json:"connected"`        // to this gateway
+	Since     time.Time `json:"since,omitzero"`   // of that; when it ended, where it is not connected
+	Heard     time.Time `json:"heard,omitzero"`   // when it last said that it is there
+	Remote    string    `json:"remote,omitempty"` // where it is connected from
+	Program   string    `json:"program,omitempty"`
+	Host      string    `json:"host,omitempty"`
+	Sessions  int       `json:"sessions"` // open connections to resources, of this gateway
 }
 
-// Agents returns how agents come in now; nil: they do not.
-func (h *Handler) Agents() *Agents { return h.portal().Agents }
-
-// Agent finds out which agent makes a request. The error is an *Error, which was recorded and counted as a failed
-// login is. A person's login, an access token and a certificate prove no agent.
-func (h *Handler) Agent(w http.ResponseWriter, r *http.Request) (*Agent, error) {
-	h.once.Do(h.route)
-	p := h.portal()
-	if p.Agents == nil {
-		return nil, errNoAgents
-	}
-	if err := outdated(r, p.MinClient); err != nil {
-		return nil, err
-	}
-	secret, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	a := &Agent{Portal: p, Remote: r.RemoteAddr, handler: h, secret: proxy.NewSecret(secret)}
-	err := proxy.ErrUnauthenticated
-	if bearer && r.TLS != nil {
-		a.Identity, err = p.agent(r.Context(), a.secret)
-	}
-	switch {
-	case err == nil:
-	case errors.Is(err, proxy.ErrUnauthenticated) && !errors.Is(err, proxy.ErrUnavailable):
-		if d := h.limits.failed.take(r.RemoteAddr, time.Now()); d > 0 {
-			return nil, wait(w, d)
-		}
-		h.event(proxy.EventLoginFailed, r, "", nil, err)
-		return nil, &Error{http.StatusUnauthorized, CodeUnauthenticated, notAnAgent}
-	default:
-		h.log().Error("control: it could not be checked which agent asks", "err", err)
-		return nil, errUnchecked
-	}
-	Proven(r)
-	// All agents of one human have one rate.
-	if d := h.limits.identity.take("agents of "+a.Identity.Person(), time.Now()); d > 0 {
-		return nil, wait(w, d)
-	}
-	return a, nil
+// AgentList is the answer to GET /v1/agents.
+type AgentList struct {
+	Agents []Agent `json:"agents"`
 }
 
-// agent is who a secret proves to the MCP server.
-func (p *Portal) agent(ctx context.Context, secret proxy.Secret) (*proxy.Identity, error) {
-	if p.Tokens == nil || p.Identities == nil {
-		return nil, proxy.ErrUnauthenticated
+func (h *Handler) listAgents(c *call) error {
+	if h.Agents == nil {
+		return NotFound("no agents can connect to this gateway: its configuration has no tunnel")
 	}
-	id, err := p.Tokens.FindAgent(ctx, p.Agents.URL, secret)
+	if err := h.record(audit.Action{Type: audit.AdminConfiguration, By: c.who, Reason: "agents", Remote: c.RemoteAddr}); err != nil {
+		return err
+	}
+	list, err := h.Agents(c.Context())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return p.now(ctx, id)
-}
-
-// Ask makes a request for access of the agent. What is granted is never more than its token's scopes let it do.
-func (a *Agent) Ask(ctx context.Context, req AccessRequest) (*review.Request, error) {
-	h, access := a.handler, a.Portal.Access
-	if access == nil || h.Requests == nil {
-		return nil, errNoAccess
-	}
-	if req.BreakGlass || req.Extends != "" || req.Seconds < 0 || req.Seconds > maxAccess {
-		return nil, badRequest("an agent asks for access to a resource, for at most a year")
-	}
-	ask, err := access.ask(ctx, a.Identity, a.Remote, &req)
-	if err != nil {
-		return nil, err
-	}
-	r, err := h.Requests.Ask(ctx, a.Identity, *ask)
-	if err != nil {
-		return nil, h.requestError(err)
-	}
-	return r, nil
-}
-
-// StartRun begins a run of a runbook, as the agent.
-func (a *Agent) StartRun(ctx context.Context, q RunRequest) (*runbook.Run, error) {
-	if err := a.handler.record(audit.Action{Type: audit.AdminRun, Action: "start", By: a.Identity, Reason: shortReason(q.Source + "/" + q.Name), Remote: a.Remote}); err != nil {
-		return nil, err
-	}
-	return a.Portal.Runbooks.Start(ctx, a.Identity, q)
+	h.answer(c.w, http.StatusOK, AgentList{append([]Agent{}, list...)})
+	return nil
 }

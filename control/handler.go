@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -56,6 +57,8 @@ type Handler struct {
 	Requests *review.Desk
 	// Offline makes and uses grants that count while the store does not answer. Nil: there are none.
 	Offline Offline
+	// Agents returns what is known of agents that dial out. Nil: none can connect.
+	Agents func(ctx context.Context) ([]Agent, error)
 	// Deciders proves by a password who decides. Nil: nobody decides here.
 	Deciders proxy.Authenticator
 	// Portal returns what people and programs of other machines come in by, in the current
@@ -63,6 +66,10 @@ type Handler struct {
 	Portal func() *Portal
 	// Archive opens what is recorded, for those who look it up. Nil: nobody does that here.
 	Archive func() (*audit.Archive, error)
+	// Spool is the directory where packs of evidence are put together; empty is the system's for such files. SpoolLimit bounds one, in
+	// bytes; 0 is compliance.DefaultLimit.
+	Spool      string
+	SpoolLimit int64
 	// Log is told of failures; nil is slog.Default.
 	Log *slog.Logger
 
@@ -73,6 +80,8 @@ type Handler struct {
 	watchers atomic.Int32
 	sockets  sockets
 	searches atomic.Int32
+
+	exporting atomic.Bool // a pack of evidence is being made
 
 	following    sync.Mutex
 	followers    map[string]int // those who follow the lists, by subject

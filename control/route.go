@@ -84,6 +84,8 @@ func routes() []route {
 		{"GET", "/v1/recordings/{id}/rows", "Recorded rows as CSV: ?op=NUMBER.", audit.AdminRead, access{permission: Watch, own: true}, nil, nil, true, (*Handler).saveRows},
 		{"GET", "/v1/recordings/{id}/proof", "Whether its record is proven to be whole and as it was sealed.", audit.AdminRead, access{permission: Watch, own: true}, nil, SessionProof{}, false, (*Handler).proveRecording},
 		{"GET", "/v1/events", "What the gateway has recorded of itself, the newest first: ?type= user= text= since= until= limit=.", audit.AdminRead, access{permission: Audit}, nil, Events{}, false, (*Handler).listEvents},
+		{"GET", "/v1/compliance/frameworks", "The frameworks that packs of evidence are made for, with their controls.", audit.AdminRead, access{permission: Audit}, nil, FrameworkList{}, false, (*Handler).listFrameworks},
+		{"GET", "/v1/compliance/export", "A pack of evidence for a framework and a period, as a ZIP file: ?framework= since= until=, the times as RFC 3339 has them. It needs the permission list, too.", audit.AdminExport, access{permission: Audit}, nil, nil, true, (*Handler).exportEvidence},
 		{"POST", "/v1/sessions/{id}/erase", "Destroy what is recorded of a session.", audit.AdminErase, access{permission: Erase}, ReasonRequest{}, Done{}, false, onRecord((*audit.Log).Erase)},
 		{"POST", "/v1/sessions/{id}/hold", "Keep a recorded session from being erased.", audit.AdminHold, access{permission: Hold}, ReasonRequest{}, Done{}, false, onRecord((*audit.Log).Hold)},
 		{"POST", "/v1/sessions/{id}/release", "End what hold began.", audit.AdminRelease, access{permission: Hold}, ReasonRequest{}, Done{}, false, onRecord((*audit.Log).Release)},
@@ -143,6 +145,8 @@ func routes() []route {
 		{"POST", "/v1/policy/simulate", "How the gateway would answer somebody, and why. Nothing is done.", audit.AdminConfiguration, access{permission: Configure}, Simulation{}, Simulated{}, false, (*Handler).simulate},
 		{"POST", "/v1/policy/replay", "What a draft of objects would have done with what is on record: of at most 31 days, 20,000 operations and 30 seconds. It needs the permission watch, too.", audit.AdminRead, access{permission: Configure}, ReplayQuestion{}, ReplayAnswer{}, false, (*Handler).replayDraft},
 		{"POST", "/v1/resources/{name}/test", "Try whether the gateway reaches a resource and logs in there, step by step.", audit.AdminConfiguration, access{permission: Configure}, nil, ResourceTest{}, false, (*Handler).testResource},
+
+		{"GET", "/v1/agents", "The agents that dial out, which reach resources of private networks: who has enrolled, and how this gateway sees them.", audit.AdminConfiguration, access{permission: Configure}, nil, AgentList{}, false, (*Handler).listAgents},
 
 		{"GET", "/v1/channels", "The channels by which people are told of requests, and how they are doing.", audit.AdminConfiguration, access{permission: Configure}, nil, ChannelList{}, false, (*Handler).listChannels},
 		{"GET", "/v1/channels/{name}/dead", "What a channel was not told in the end, and can be told again.", audit.AdminConfiguration, access{permission: Configure}, nil, DeadLetterList{}, false, (*Handler).listDeadLetters},

@@ -88,10 +88,10 @@ func (h *Handler) createToken(c *call) error {
 	}
 	audience := ""
 	if req.Agent != "" {
-		if c.portal.Agents == nil {
+		if c.portal.AIAgents == nil {
 			return errNoAgents
 		}
-		audience = c.portal.Agents.URL
+		audience = c.portal.AIAgents.URL
 	}
 	if err := h.record(audit.Action{Type: audit.AdminToken, Action: "create", By: c.who, Reason: req.Label, Remote: c.RemoteAddr}); err != nil {
 		return err

@@ -39,8 +39,8 @@ func (g *Gateway) API() http.Handler {
 	mux.HandleFunc("/slack/{name}", g.serveChannel("slack"))
 	mux.HandleFunc("/teams/{name}", g.serveChannel("teams"))
 	mux.HandleFunc("/jira/{name}", g.serveChannel("jira"))
-	mux.Handle(mcp.Path, g.agents)
-	mux.Handle(mcp.MetadataPath, g.agents)
+	mux.Handle(mcp.Path, g.mcp)
+	mux.Handle(mcp.MetadataPath, g.mcp)
 	for _, path := range []string{"/v1/", "/auth/", link.Path, control.AppPath} {
 		mux.Handle(path, g.control)
 	}
@@ -104,9 +104,9 @@ func (g *Gateway) portal() *control.Portal {
 	}
 	out.Identities, out.Configuration, out.Access, out.Outbox, out.Clients, out.Rules = identities{g}, g.configuration(), g.access(), g.outbox, clients{g}, rules{g}
 	out.Runbooks = g.runbooks.api()
-	if a := p.config.Agents; a.MCP {
-		rows, bytes := a.Bounds()
-		out.Agents = &control.Agents{URL: strings.TrimSuffix(p.config.API.URL, "/") + mcp.Path, Rows: rows, Bytes: bytes, Link: p.config.RequestURL}
+	if m := p.config.MCP; m.Enabled {
+		rows, bytes := m.Bounds()
+		out.AIAgents = &control.AIAgents{URL: strings.TrimSuffix(p.config.API.URL, "/") + mcp.Path, Rows: rows, Bytes: bytes, Link: p.config.RequestURL}
 	}
 	if logins := p.people.logins; logins != nil {
 		for _, provider := range logins.Providers {

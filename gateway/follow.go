@@ -79,7 +79,7 @@ func (g *Gateway) askAgain(ctx context.Context) {
 // followAll is what followed does when it is not known what has changed.
 func (g *Gateway) followAll(ctx context.Context) error {
 	p := g.parts().people
-	err := errors.Join(g.desk.Load(ctx), g.followObjects(ctx), g.loadAuthorities(ctx))
+	err := errors.Join(g.desk.Load(ctx), g.followObjects(ctx), g.loadAuthorities(ctx), g.agents.follow(ctx))
 	if p.directory != nil {
 		err = errors.Join(err, p.directory.Load(ctx))
 	}
@@ -95,7 +95,7 @@ func (g *Gateway) followAll(ctx context.Context) error {
 // loadAuthorities reads the authorities again, and tells clients of the one that certifies the
 // gateway.
 func (g *Gateway) loadAuthorities(ctx context.Context) error {
-	return errors.Join(g.proofs.certificates.Authority.Load(ctx), g.authority.Load(ctx), g.publishAuthority(g.parts().config))
+	return errors.Join(g.proofs.certificates.Authority.Load(ctx), g.authority.Load(ctx), g.agents.load(ctx), g.publishAuthority(g.parts().config))
 }
 
 // followed has sessions follow what has changed.
@@ -111,6 +111,8 @@ func (g *Gateway) followed(ctx context.Context, changes []store.Change) error {
 			err = g.loadAuthorities(ctx)
 		case ca.KindRevocation:
 			revoked = true
+		case ca.KindAgent:
+			err = g.agents.changed(ctx, c.Name)
 		case review.KindRequest:
 			err = g.desk.Follow(ctx, c.Name)
 		case revision.KindHead:

@@ -80,7 +80,7 @@ type Options struct {
 	// Dialer opens connections to resources; nil is a plain net.Dialer.
 	Dialer proxy.Dialer
 	// Listen opens the listeners of the config file's addresses. What it is for is said by name: the protocol's, or that of the
-	// resource after "resource.", or "api" or "metrics". It is called again when the config file names an address anew.
+	// resource after "resource.", or "api", "metrics" or "tunnel". It is called again when the config file names an address anew.
 	// Nil listens by TCP.
 	Listen func(name, address string) (net.Listener, error)
 	// Reviewer takes requests for approvals. Nil is a queue in memory, which is
@@ -138,8 +138,9 @@ type Gateway struct {
 	first       *config.File  // of which secrets are
 	control     *control.Handler
 	inside      inside
+	agents      *agents      // nil: none can connect
 	console     http.Handler // nil: the program was built without
-	agents      *mcp.Handler
+	mcp         *mcp.Handler
 	unasked     atomic.Bool  // somebody could not be asked about
 	seen        atomic.Int64 // the change in the store's feed that was followed last
 	phase       atomic.Int32 // phaseStarting and so on
@@ -153,6 +154,7 @@ type Gateway struct {
 	serve     func(l protocol.Listener, e *entrance) // nil: nothing is served
 	scraped   net.Listener                           // where metrics are shown; nil when they are not
 	api       net.Listener                           // where the API is served by TLS; nil when it is not
+	tunnel    net.Listener                           // where agents come in; nil when none do
 	socket    net.Listener                           // where control is served; nil when nothing is listened to
 	closed    bool
 
@@ -222,11 +224,11 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	}
 	g.control = &control.Handler{
 		Gateway: g.gateway, Records: g.records, Log: g.log, Portal: g.portal,
-		Permit:   func(who *proxy.Identity, p control.Permission) bool { return g.parts().permit(who, p) },
-		Deciders: deciders{identities{g}}, Archive: func() (*audit.Archive, error) { return audit.OpenArchiveWith(g.recordsDir, g.recordsKeys) },
+		Permit: func(who *proxy.Identity, p control.Permission) bool { return g.parts().permit(who, p) },
+		Spool:  f.Data(), Deciders: deciders{identities{g}}, Archive: func() (*audit.Archive, error) { return audit.OpenArchiveWith(g.recordsDir, g.recordsKeys) },
 	}
 	g.control.Authenticate = g.control.Known
-	g.agents = &mcp.Handler{Control: g.control, Version: o.Version}
+	g.mcp = &mcp.Handler{Control: g.control, Version: o.Version}
 	if err := g.openConsole(); err != nil {
 		return err
 	}
@@ -242,6 +244,9 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	}
 	g.issued, g.browsers = g.proofs.certificates.Issued, &browsers{g}
 	if g.authority, err = ca.OpenAuthority(context.Background(), ca.ForServers, g.state.authorities()); err != nil {
+		return err
+	}
+	if err := g.openAgents(context.Background(), f); err != nil {
 		return err
 	}
 	if err := g.Apply(f); err != nil {
@@ -456,13 +461,13 @@ func (g *Gateway) Close() error {
 // unlisten closes every listener. g.mu is held.
 func (g *Gateway) unlisten() {
 	g.listeners.closeBut(nil)
-	for _, ln := range []net.Listener{g.socket, g.scraped, g.api} {
+	for _, ln := range []net.Listener{g.socket, g.scraped, g.api, g.tunnel} {
 		if ln != nil {
 			ln.Close()
 		}
 	}
 	g.listeners = nil
-	g.socket, g.scraped, g.api = nil, nil, nil
+	g.socket, g.scraped, g.api, g.tunnel = nil, nil, nil, nil
 }
 
 // closeAfterLog has c closed after the log, which hands over its last events when

@@ -19,6 +19,7 @@ import (
 	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/internal/newfile"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
 	"github.com/sallyport/sallyport/review/offline"
@@ -160,23 +161,7 @@ func (o *offlines) save() error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(o.file), ".offline-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(b, '\n'))
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), o.file)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	dir, err := os.Open(filepath.Dir(o.file))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return newfile.Replace(o.file, append(b, '\n'))
 }
 
 // became notes what has become of a use, and with kept that the store has it.

@@ -26,7 +26,7 @@ func (x *Explainer) Reach(ctx context.Context, t proxy.Target) error {
 	}
 	r := x.parts().revision
 	g := &proxy.Gateway{
-		Directory: r.Directory, Credentials: r.Credentials, Dialer: x.options.Dialer, Interceptors: []proxy.Interceptor{anything{}},
+		Directory: r.Directory, Credentials: r.Credentials, Dialer: x.options.Dialer, Via: x.gateway.Via, Interceptors: []proxy.Interceptor{anything{}},
 		Log: slog.New(slog.DiscardHandler), Unrecorded: true,
 	}
 	ctx, cancel := context.WithTimeout(ctx, reachTime)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/internal/hostile"
+	"github.com/sallyport/sallyport/internal/race"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/runbook"
 )
@@ -229,7 +230,7 @@ func TestRunHTTPCancel(t *testing.T) {
 }
 
 // The hostile corpus through the whole gateway: the application sees exactly the value, or nothing.
-func TestRunHostileHTTP(t *testing.T) {
+func TestEveryHostileValueByHTTP(t *testing.T) {
 	h, b := openForHTTP(t, map[string]string{
 		"path.yaml":  webBook("path", "params: {v: {type: string, required: true}}\nsteps:\n  - {id: a, http: {method: GET, path: /a/$v/z, query: {x: $v, y: fixed}}}\n"),
 		"value.yaml": webBook("value", "params: {v: {type: string, required: true}}\nsteps:\n  - {id: a, http: {method: GET, path: /a/z, query: {x: $v, y: fixed}}}\n"),
@@ -241,7 +242,10 @@ func TestRunHostileHTTP(t *testing.T) {
 	require.NoError(t, err)
 	through := make(map[string]int)
 	for _, name := range []string{"path", "value", "head", "body"} {
-		for _, v := range hostile.Values() {
+		for i, v := range hostile.Values() {
+			if i%race.Stride() != 0 {
+				continue
+			}
 			q := billingRun(name, map[string]any{"v": v})
 			q.Source = "local"
 			plan, err := api.planOf(t.Context(), alice, q)
@@ -284,6 +288,6 @@ func TestRunHostileHTTP(t *testing.T) {
 	}
 	t.Log(through)
 	for name, least := range map[string]int{"path": 150, "value": 200, "head": 200, "body": 200} {
-		require.Greater(t, through[name], least, name)
+		require.Greater(t, through[name], least/race.Stride(), name)
 	}
 }

@@ -69,6 +69,11 @@ func (g *Gateway) listen(authority string) error {
 		}
 		g.api = tls.NewListener(control.Bound(ln, control.MaxConnections, control.MaxPerAddress), g.apiTLS())
 	}
+	if g.agents != nil {
+		if g.tunnel, err = g.listenAt("tunnel", f.Tunnel.Listen); err != nil {
+			return err
+		}
+	}
 	g.announce(authority)
 	return nil
 }
@@ -91,6 +96,9 @@ func (g *Gateway) announce(authority string) {
 	}
 	if g.api != nil {
 		g.log.Info("the API is served", "address", g.api.Addr(), "url", g.parts().config.API.URL)
+	}
+	if g.tunnel != nil {
+		g.log.Info("agents that dial out come in", "address", g.tunnel.Addr())
 	}
 	for _, s := range g.opened() {
 		for _, file := range s.Files {
@@ -139,7 +147,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		return err
 	}
 	g.mu.Lock()
-	scraped, socket, api := g.scraped, g.socket, g.api
+	scraped, socket, api, tunnel := g.scraped, g.socket, g.api, g.tunnel
 	g.mu.Unlock()
 	if socket == nil { // it was closed meanwhile
 		return ErrClosed
@@ -178,6 +186,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 			return g.serveHTTP(working, api, &http.Server{Handler: g.API(), ConnContext: control.BoundContext})
 		})
 	}
+	if tunnel != nil { // open sessions may need more connections until they have ended
+		start(&work, "tunnel", func() error { return g.agents.server.Serve(working, tunnel) })
+		work.Go(func() { g.agents.keepPlaces(working) })
+	}
 	leave := g.inside.begin(func(serve func()) { sessions.Go(serve) }, g.gateway.DrainTimeout+insideExtra)
 	g.mu.Lock()
 	g.serve = func(l protocol.Listener, e *entrance) {
@@ -201,6 +213,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 			cause = context.Cause(outer).Error()
 			g.stayOpen(g.parts().config.Shutdown.Delay)
 		}
+		g.agents.drain()
 		leave() // sessions has ended once this has
 		g.mu.Lock()
 		g.serve = nil // the same

@@ -153,7 +153,7 @@ func (r rules) Test(ctx context.Context, resource string) (steps []control.TestS
 		return err == nil
 	}
 	host, _, err := net.SplitHostPort(t.Resource.Address)
-	if err == nil && !step("resolve", func(ctx context.Context) (string, error) {
+	if err == nil && t.Resource.Via == "" && !step("resolve", func(ctx context.Context) (string, error) {
 		list, err := net.DefaultResolver.LookupHost(ctx, host)
 		return strings.Join(list, ", "), err
 	}) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/internal/race"
 	"github.com/sallyport/sallyport/masking"
 )
 
@@ -65,17 +66,21 @@ var unsettling = []struct {
 	{"SET ROLE pg_read_all_data; RESET ROLE; SELECT own()", false},
 }
 
-func TestMaskedWhateverNamesMean(t *testing.T) {
+func TestEveryUncertainNameIsMasked(t *testing.T) {
 	strict := masking.Config{Rules: []masking.Rule{
 		{Name: "vault", Columns: []string{"p.vault", "p.salary"}, Mode: masking.Strict},
 	}}
 	g := startRig(t, certainSchema, strict)
+	probed := 0
 	for _, before := range unsettling {
 		t.Run(before.sql, func(t *testing.T) {
 			for _, probe := range []string{
 				"SELECT substr(c7, 1, 6) FROM anon LIMIT 1", "SELECT substr(a.c7, 1, 6) FROM public.anon a LIMIT 1", "SELECT reverse(c7) FROM anon", "SELECT max(c7) FROM anon",
 				"SELECT c7 AS label FROM anon LIMIT 1", "SELECT left(email, 3), upper(email) FROM customers",
 			} {
+				if probed++; probed%race.Stride() != 0 {
+					continue
+				}
 				out := g.psql(t, "alice", before.sql+";\n"+probe+";\n", "-A", "-t", "-q")
 				require.NotRegexp(t, `411111|[0-9]{6}|ann|ANN|bob|BOB`, out, probe)
 				require.Contains(t, out, "*", probe)
@@ -84,6 +89,9 @@ func TestMaskedWhateverNamesMean(t *testing.T) {
 				"SELECT id FROM p WHERE vault::text LIKE '%one%'", "SELECT id FROM p ORDER BY vault", "SELECT to_jsonb(p)->>'vault' FROM p", "SELECT id FROM p WHERE to_jsonb(p)->>'vault' LIKE 's%'",
 				"SELECT id FROM public.p WHERE salary > 4800", "SELECT count(*) FROM p a WHERE a.vault = 'secret-one'", "SELECT upper(vault) FROM p", "SELECT 1 FROM p WHERE p IN (SELECT p FROM p)",
 			} {
+				if probed++; probed%race.Stride() != 0 {
+					continue
+				}
 				out := g.psql(t, "alice", before.sql+";\n"+probe+";\n", "-A", "-t", "-q")
 				require.Contains(t, out, "is masked and may not be", probe)
 			}
@@ -91,8 +99,9 @@ func TestMaskedWhateverNamesMean(t *testing.T) {
 	}
 }
 
-func TestReadableWhateverNamesMean(t *testing.T) {
+func TestEveryCertainNameIsReadable(t *testing.T) {
 	g := startRig(t, certainSchema, masking.Config{})
+	probed := 0
 	for _, before := range unsettling {
 		t.Run(before.sql, func(t *testing.T) {
 			probes := []string{
@@ -105,6 +114,9 @@ func TestReadableWhateverNamesMean(t *testing.T) {
 				probes = append(probes, "SELECT upper(c.status::text), c.label || '!' FROM customers c ORDER BY 1", "SELECT min(label), string_agg(label, ',') FROM customers", "SELECT typname, upper(typname) FROM pg_type WHERE typname = 'status'")
 			}
 			for _, probe := range probes {
+				if probed++; probed%race.Stride() != 0 {
+					continue
+				}
 				script := before.sql + ";\n" + probe + "\n;\n"
 				direct, _ := g.client(t, "psql", g.pg.Address(), "postgres", script, "-X", "-A", "-t", "-q", "-d", g.database)
 				require.Equal(t, direct, g.psql(t, "alice", script, "-A", "-t", "-q"), probe)

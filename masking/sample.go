@@ -349,7 +349,7 @@ func idsOf(r *proxy.Resource, n columnName, c *proxy.SampledColumn) []string {
 	own := cmp.Or(c.ID, n.schema+"\x00"+n.relation+"\x00"+n.column)
 	ids := make([]string, 0, 1+len(c.Parts))
 	for _, id := range append([]string{own}, c.Parts...) {
-		ids = append(ids, r.Address+"\x00"+id)
+		ids = append(ids, r.Via+"\x00"+r.Address+"\x00"+id)
 	}
 	return ids
 }

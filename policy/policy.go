@@ -305,6 +305,10 @@ func (d *decision) ask(op proxy.Op) proxy.Verdict {
 		if b := files(op.Action); d.allow.files&b == 0 || d.deny.files&b != 0 {
 			return d.refuse(fileWords(op.Action), "", grant{files: b})
 		}
+	case *proxy.Forward:
+		if op.Opaque {
+			return d.opaque()
+		}
 	case *proxy.Request:
 		if b := methods(op); d.allow.methods&b == 0 || d.deny.methods&b != 0 {
 			return d.refuse(requestWords(op), accessWord(op), grant{methods: b})

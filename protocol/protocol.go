@@ -46,6 +46,8 @@ type Protocol struct {
 	Keys bool
 	// Anonymous says that its resources may want no login: an account needs no user name.
 	Anonymous bool
+	// NoSecrets says that the gateway gives its resources no secret: an account has none.
+	NoSecrets bool
 	// Reserved are accounts that such resources have themselves, and that are nobody's own; see
 	// proxy.AccountUser.
 	Reserved []string
@@ -75,6 +77,10 @@ type Protocol struct {
 	// Exec returns the command line by which the native client runs one thing, without asking anybody. Nil: none is
 	// known.
 	Exec func(e Endpoint, x Execution) (*Command, error)
+	// Connector returns what leads programs on the user's machine to an endpoint, where they have no way in of their own. password is empty where
+	// the endpoint has a proof. waits is told, with the place where that is decided, when somebody has to approve a connection; it may be nil.
+	// Nil: programs come to the listener by themselves.
+	Connector func(e Endpoint, password proxy.Secret, waits func(message, link string)) (Connector, error)
 	// Links returns how other programs are told of an endpoint. It may be nil.
 	Links func(e Endpoint) []Link
 }
@@ -327,6 +333,10 @@ type Proof struct {
 	SSHKey           string // in OpenSSH's form
 	SSHCertificate   string
 }
+
+// Connector opens a connection to a resource as the user of an [Endpoint], and returns what the gateway says about it, for her. The texts of
+// errors are for her, too. The connection goes on when ctx has ended.
+type Connector func(ctx context.Context) (c net.Conn, note string, err error)
 
 // Link is how a program other than the native client is told of an endpoint.
 type Link struct {

@@ -284,6 +284,11 @@ func (s *Session) ask(ctx context.Context, op Op, m *Meta) {
 			s.admitted = given
 			s.mu.Unlock()
 		}
+		if f, ok := op.(*Forward); ok && f.Opaque {
+			s.mu.Lock()
+			s.opaque, s.opened = f, given
+			s.mu.Unlock()
+		}
 		if !s.Dry && len(m.chain.starts) > 0 {
 			s.start(ctx, op, m)
 		}

@@ -30,7 +30,10 @@ type Gateway struct {
 	Linker        Linker // nil: nobody logs in by a link
 	Limits
 
-	Dialer   Dialer           // nil: a plain net.Dialer
+	Dialer Dialer // nil: a plain net.Dialer
+	// Via returns what opens connections to resources that have this name as their Via, such as an
+	// agent in their network. Nil knows none: these resources cannot be reached.
+	Via      func(name string) (Dialer, error)
 	Reviewer Reviewer         // nil: what needs an approval is refused
 	Places   Places           // nil: MaxPerIdentity counts the sessions of this gateway alone
 	Now      func() time.Time // the clock that rules go by; nil: time.Now
@@ -117,15 +120,29 @@ func (g *Gateway) Dial(ctx context.Context, r *Resource) (net.Conn, error) {
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		network, address = "unix", path
 	}
-	var d Dialer = &net.Dialer{}
-	if g.Dialer != nil {
-		d = g.Dialer
+	d, err := g.dialer(r)
+	var c net.Conn
+	if err == nil {
+		c, err = d.DialContext(ctx, network, address)
 	}
-	c, err := d.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, fmt.Errorf("resource %s cannot be reached: %w", r.Name, err)
 	}
 	return c, nil
+}
+
+// dialer returns what opens connections to a resource. One that is reached via a name is never
+// connected to in another way.
+func (g *Gateway) dialer(r *Resource) (Dialer, error) {
+	switch {
+	case r.Via != "" && g.Via != nil:
+		return g.Via(r.Via)
+	case r.Via != "":
+		return nil, fmt.Errorf("via %s: the gateway knows nothing of this name", r.Via)
+	case g.Dialer != nil:
+		return g.Dialer, nil
+	}
+	return &net.Dialer{}, nil
 }
 
 // EventKind says what an Event tells.

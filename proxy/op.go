@@ -169,6 +169,9 @@ type Forward struct {
 	// a name cannot mean another host after it was judged. Empty when the
 	// resource resolves the name.
 	Addrs []netip.Addr
+	// Opaque says that the connection is all that the session is for, and that nobody sees what flows: a rule that would have to see that
+	// does not allow it.
+	Opaque bool
 }
 
 // Request is one HTTP request.

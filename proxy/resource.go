@@ -17,8 +17,9 @@ import (
 // returned it.
 type Resource struct {
 	Name     string
-	Type     string // the protocol: "postgres", "mysql", "ssh", "web", "kubernetes"
+	Type     string // the protocol: "postgres", "mysql", "ssh", "web", "kubernetes", "tcp"
 	Address  string // "host:port", or "unix:" and a socket's path
+	Via      string // the name of what connects to it, see [Gateway.Via]; empty: the gateway's Dialer
 	Labels   map[string]string
 	TLS      TLS
 	Database string // used when the client names none

@@ -334,7 +334,7 @@ func (s *Session) seen(ctx context.Context, r *Revision, before *chain) (*Sessio
 	if account, err = now.For(view.Identity, account); err != nil {
 		return nil, err
 	}
-	if now.Address != was.Address || now.Type != was.Type || !ok && view.Target.Account.Name != "" || account.Username != view.Target.Account.Username ||
+	if now.Address != was.Address || now.Via != was.Via || now.Type != was.Type || !ok && view.Target.Account.Name != "" || account.Username != view.Target.Account.Username ||
 		!reflect.DeepEqual(now.Settings, was.Settings) { // by which the handler serves it
 		return nil, fmt.Errorf("resource %s has changed: connect again", was.Name)
 	}
@@ -369,24 +369,32 @@ func (s *Session) seenAs(before *Session) bool {
 	return s.Identity == before.Identity && s.Target.Resource == before.Target.Resource
 }
 
-// reconnect asks the interceptors of c whether the session, which is open, may
-// connect.
+// reconnect asks the interceptors of c whether the session, which is open, may connect, and whether the connection that it is for may go on,
+// about which nothing else is ever asked.
 func (s *Session) reconnect(ctx context.Context, c *chain) error {
-	op := &Connect{Meta: Meta{Kind: KindConnect}, Target: s.Target, Params: s.params}
-	m := op.Info()
-	m.op, m.chain = op, c
 	s.mu.Lock()
-	approved := s.admitted
+	admitted, opaque, opened := s.admitted, s.opaque, s.opened
 	s.mu.Unlock()
-	s.pass(ctx, op, m, &approved)
-	v := m.verdict
-	switch {
-	case v.Action == ActionAllow:
-		return nil
-	case v.Action == ActionHold:
-		v = Deny(CauseApproval, v.Rule, "this session needs an approval now: connect again to ask for it", "")
-	case !v.Refuses():
+	v := s.reask(ctx, c, &Connect{Meta: Meta{Kind: KindConnect}, Target: s.Target, Params: s.params}, &admitted)
+	if v.Action == ActionPass || v.Action == ActionRewrite {
 		v = noRule(s)
 	}
-	return &RefusedError{Verdict: v}
+	if opaque != nil && !v.Refuses() {
+		v = s.reask(ctx, c, &Forward{Meta: Meta{Kind: KindForward}, Network: opaque.Network, Host: opaque.Host, Port: opaque.Port, Opaque: true}, &opened)
+	}
+	if v.Refuses() {
+		return &RefusedError{Verdict: v}
+	}
+	return nil
+}
+
+// reask asks the interceptors of c about op, which the session does already, by what was approved for it.
+func (s *Session) reask(ctx context.Context, c *chain, op Op, approved *approvals) Verdict {
+	m := op.Info()
+	m.op, m.chain = op, c
+	s.pass(ctx, op, m, approved)
+	if m.verdict.Action == ActionHold {
+		return Deny(CauseApproval, m.verdict.Rule, "this session needs an approval now: connect again to ask for it", "")
+	}
+	return m.verdict
 }

@@ -210,6 +210,11 @@ func TestUseEndsSessions(t *testing.T) {
 			moved.Address = "elsewhere:5432"
 			r.Directory = proxy.Resources{&moved}
 		}, "has changed: connect again"},
+		{"the resource is in the network of an agent", func(r *proxy.Revision) {
+			moved := proxytest.Resource
+			moved.Via = "berlin"
+			r.Directory = proxy.Resources{&moved}
+		}, "has changed: connect again"},
 		{"the resource has other settings", func(r *proxy.Revision) {
 			other := proxytest.Resource
 			other.Settings = struct{ ExecOnly bool }{true}

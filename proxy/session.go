@@ -64,6 +64,8 @@ type session struct {
 	active   metaList                          // operations between Ask and Done
 	holds    map[*Meta]context.CancelCauseFunc // parked operations
 	admitted approvals                         // by which it could connect
+	opaque   *Forward                          // the connection that it is for, once that may be made; else nil
+	opened   approvals                         // by which that may
 	notes    []Note                            // of a dry session
 	words    []string                          // that the user is to hear with the next answer
 	asking   int                               // operations inside the chain
@@ -226,7 +228,16 @@ func (s *Session) Wants() (flow, tell bool) { return s.wantsFlow.Load(), s.wants
 // Dial opens a connection to the session's resource, within the gateway's dial
 // timeout. The address is the directory's, never the client's.
 func (s *Session) Dial(ctx context.Context) (net.Conn, error) {
-	return s.gateway.Dial(ctx, s.Target.Resource)
+	return s.gateway.Dial(context.WithValue(ctx, sessionKey{}, s.ID), s.Target.Resource)
+}
+
+type sessionKey struct{}
+
+// SessionID returns the identifier of the session that a [Dialer] is asked to connect for;
+// empty when the connection is the gateway's own, or that of several sessions.
+func SessionID(ctx context.Context) string {
+	id, _ := ctx.Value(sessionKey{}).(string)
+	return id
 }
 
 // Credential leases the credential for the session's account. It is held until

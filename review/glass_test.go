@@ -322,9 +322,9 @@ func TestReviewIsDueDaily(t *testing.T) {
 	})
 }
 
-// TestGlassInterleavings: in every order of what people do at two gateways, which may not have heard of each other, access without an
+// TestEveryInterleavingOfGlass: in every order of what people do at two gateways, which may not have heard of each other, access without an
 // approval becomes what its states say, and nobody has two that nobody has reviewed.
-func TestGlassInterleavings(t *testing.T) {
+func TestEveryInterleavingOfGlass(t *testing.T) {
 	steps := []move{
 		{"revoke", func(d *desk, r *Request) error {
 			_, err := d.Revoke(context.Background(), r.ID, d.vote(r, "otto"), false)

@@ -623,11 +623,12 @@ func TestShown(t *testing.T) {
 		"POST h/x?y=1":     &proxy.Request{Meta: proxy.Meta{Kind: proxy.KindRequest}, Method: "POST", Host: "h", Path: "/x", Query: "y=1"},
 		"tcp db.local:443": &proxy.Forward{Meta: proxy.Meta{Kind: proxy.KindForward}, Network: "tcp", Host: "db.local", Port: 443},
 		// What is something else reads otherwise.
-		"listen at tcp db.local:443": &proxy.Forward{Meta: proxy.Meta{Kind: proxy.KindForward}, Listen: true, Network: "tcp", Host: "db.local", Port: 443},
-		`rename "/a /b" /c`:          &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile}, Action: proxy.FileRename, Path: "/a /b", Target: "/c"},
-		`rename /a "/b /c"`:          &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile}, Action: proxy.FileRename, Path: "/a", Target: "/b /c"},
-		`rename /a "\"/b"`:           &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile}, Action: proxy.FileRename, Path: "/a", Target: `"/b`},
-		`remove "/a "`:               &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile}, Action: proxy.FileRemove, Path: "/a "},
+		"listen at tcp db.local:443":                                     &proxy.Forward{Meta: proxy.Meta{Kind: proxy.KindForward}, Listen: true, Network: "tcp", Host: "db.local", Port: 443},
+		"connect to tcp cache:6379, without anybody seeing what is sent": &proxy.Forward{Meta: proxy.Meta{Kind: proxy.KindForward}, Opaque: true, Network: "tcp", Host: "cache", Port: 6379},
+		`rename "/a /b" /c`:                                              &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile}, Action: proxy.FileRename, Path: "/a /b", Target: "/c"},
+		`rename /a "/b /c"`:                                              &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile}, Action: proxy.FileRename, Path: "/a", Target: "/b /c"},
+		`rename /a "\"/b"`:                                               &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile}, Action: proxy.FileRename, Path: "/a", Target: `"/b`},
+		`remove "/a "`:                                                   &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile}, Action: proxy.FileRemove, Path: "/a "},
 	} {
 		d := newDesk(t)
 		_, err := d.Request(context.Background(), s, op, ops)

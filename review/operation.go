@@ -67,6 +67,9 @@ func (r *Request) show(op proxy.Op) error {
 		if op.Listen {
 			r.Text = "listen at " + r.Text
 		}
+		if op.Opaque {
+			r.Text = "connect to " + r.Text + ", without anybody seeing what is sent"
+		}
 	default:
 		return errNotShown
 	}

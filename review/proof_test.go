@@ -108,7 +108,7 @@ func TestTarget(t *testing.T) {
 	require.NoError(t, err)
 	_, _, _, ok := d.Granted(d.people.ids["alice"], at, "prod")
 	require.True(t, ok)
-	for _, other := range []proxy.Resource{{Name: "vm1", Type: "ssh", Address: "other:22"}, {Name: "vm1", Type: "postgres", Address: "vm1.internal:22"}} {
+	for _, other := range []proxy.Resource{{Name: "vm1", Type: "ssh", Address: "other:22"}, {Name: "vm1", Type: "ssh", Address: "vm1.internal:22", Via: "berlin"}, {Name: "vm1", Type: "postgres", Address: "vm1.internal:22"}} {
 		at.Resource = &other
 		_, _, _, ok := d.Granted(d.people.ids["alice"], at, "prod")
 		require.False(t, ok)

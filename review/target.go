@@ -13,6 +13,9 @@ import (
 // known. What was granted at one is not granted at the other. It says nothing of either to people.
 func TargetOf(r *proxy.Resource) string {
 	parts := []string{"sallyport resource 1", r.Name, r.Type, r.Address}
+	if r.Via != "" {
+		parts = append(parts, "via "+r.Via)
+	}
 	if !r.Made.IsZero() {
 		parts = append(parts, r.Made.UTC().Format(time.RFC3339Nano))
 	}

@@ -268,9 +268,13 @@ func TestQuote(t *testing.T) {
 	require.True(t, quoted)
 }
 
+// Each value costs a shell. TestQuote gives all of the corpus to one; the seeds are a part of
+// it, so that time is left for values that are made.
 func FuzzQuote(f *testing.F) {
-	for _, v := range hostile.Values() {
-		f.Add(v, "x")
+	for i, v := range hostile.Values() {
+		if i%20 == 0 {
+			f.Add(v, "x")
+		}
 	}
 	f.Fuzz(func(t *testing.T, a, b string) {
 		if strings.Contains(a+b, "\x00") || len(a)+len(b) > 10_000 {

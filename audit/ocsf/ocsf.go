@@ -257,7 +257,7 @@ func (o *event) classify(e *audit.Event, who *audit.Event) {
 
 func adminActivity(typ string) int {
 	switch typ {
-	case audit.AdminList, audit.AdminWatch, audit.AdminRead, audit.AdminDetokenise:
+	case audit.AdminList, audit.AdminWatch, audit.AdminRead, audit.AdminExport, audit.AdminDetokenise:
 		return apiRead
 	case audit.AdminKill:
 		return apiDelete

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/internal/spreadsheet"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/proxy/proxytest"
 )
@@ -404,6 +405,6 @@ func (broken) Write([]byte) (int, error) { return 0, errors.New("broken") }
 
 func TestCell(t *testing.T) {
 	for in, want := range map[string]string{"": "", "a": "a", "=1+1": "'=1+1", "@x": "'@x", "-1": "'-1", "+1": "'+1", "|x": "'|x", "%x": "'%x", "a\x1b[2J\nb": "a␛[2J b"} {
-		require.Equal(t, want, cell(in))
+		require.Equal(t, want, spreadsheet.Cell(in))
 	}
 }

@@ -2,13 +2,12 @@ package report
 
 import (
 	_ "embed"
-	"encoding/csv"
 	"fmt"
 	"html/template"
 	"io"
-	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/spreadsheet"
 	"github.com/sallyport/sallyport/internal/terminal"
 )
 
@@ -35,60 +34,24 @@ func (x *Entry) cells() []string {
 // each entry. A spreadsheet takes no text for a formula: one that could be gets an
 // apostrophe before it. Control characters are replaced.
 func (r *Report) WriteCSV(w io.Writer) error {
-	out := newTable(w, Columns())
+	out := spreadsheet.NewWriter(w, Columns())
 	for i := range r.Entries {
-		out.line(r.Entries[i].cells())
+		if err := out.Write(r.Entries[i].cells()); err != nil {
+			return err
+		}
 	}
-	return out.end()
+	return out.End()
 }
 
 // WriteCSV writes the section as [Report.WriteCSV] does all entries, with a line of its columns.
 func (s *Section) WriteCSV(w io.Writer) error {
-	out := newTable(w, s.Columns)
+	out := spreadsheet.NewWriter(w, s.Columns)
 	for _, row := range s.Rows {
-		out.line(row)
+		if err := out.Write(row); err != nil {
+			return err
+		}
 	}
-	return out.end()
-}
-
-// table writes lines of CSV and keeps the first error.
-type table struct {
-	out *csv.Writer
-	err error
-}
-
-func newTable(w io.Writer, head []string) *table {
-	t := &table{out: csv.NewWriter(w)}
-	t.line(head)
-	return t
-}
-
-func (t *table) line(cells []string) {
-	if t.err != nil {
-		return
-	}
-	safe := make([]string, len(cells))
-	for i, c := range cells {
-		safe[i] = cell(c)
-	}
-	t.err = t.out.Write(safe)
-}
-
-func (t *table) end() error {
-	t.out.Flush()
-	if t.err != nil {
-		return t.err
-	}
-	return t.out.Error()
-}
-
-// cell keeps a spreadsheet from taking a user's text for a formula.
-func cell(s string) string {
-	s = terminal.Visible(s)
-	if s != "" && strings.ContainsRune("=+-@|%", rune(s[0])) {
-		return "'" + s
-	}
-	return s
+	return out.End()
 }
 
 const (

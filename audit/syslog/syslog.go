@@ -148,7 +148,8 @@ func severity(typ string) int {
 	case audit.OperationRefused, audit.AdminRefused, audit.ExportLagging, audit.ExportLeftOut, audit.Degraded, audit.SecretLost,
 		"gateway.login-failed", "gateway.session-refused", "gateway.panic", "gateway.overload":
 		return warning
-	case audit.SessionRecovered, audit.GatewayStart, audit.GatewayStop, audit.AdminKill, audit.AdminFreeze, audit.AdminThaw, audit.AdminMessage, audit.AdminWatch, audit.AdminDetokenise:
+	case audit.SessionRecovered, audit.GatewayStart, audit.GatewayStop, audit.AdminKill, audit.AdminFreeze, audit.AdminThaw, audit.AdminMessage, audit.AdminWatch, audit.AdminDetokenise,
+		audit.TunnelEnrolled, audit.TunnelRevoked:
 		return notice
 	}
 	return info

@@ -68,6 +68,9 @@ func (l *line) what(e *audit.Event) {
 	l.part("%s", e.Name)
 	l.part("%s", e.Text)
 	l.part("→ %s", e.Target)
+	if e.Opaque {
+		l.part("%s", "(nobody sees what is sent)")
+	}
 	l.part("[%s]", e.Withheld)
 	for _, a := range e.Args {
 		if a == nil {

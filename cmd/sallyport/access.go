@@ -115,7 +115,7 @@ func (p *profile) endpoint(r *control.Resource, account, database string, args [
 // protocolOf is the protocol of a type of resources.
 func protocolOf(name string) (*protocol.Protocol, error) {
 	for _, p := range gateway.Defaults().Protocols {
-		if p.Name == name && p.Client != nil {
+		if p.Name == name && (p.Client != nil || p.Connector != nil) {
 			return &p, nil
 		}
 	}
@@ -172,9 +172,11 @@ func printWays(c *cli, typ string, e *protocol.Endpoint) error {
 	if err != nil {
 		return err
 	}
-	line, err := proto.Client(*e)
-	if err != nil {
-		return err
+	line := &protocol.Command{Program: "sallyport", Args: []string{"connect", e.Resource}}
+	if proto.Client != nil {
+		if line, err = proto.Client(*e); err != nil {
+			return err
+		}
 	}
 	fmt.Fprintf(c.out, "%-12s %s\n", line.Program, visible(shellLine(line)))
 	if proto.Links != nil {

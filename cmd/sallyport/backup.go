@@ -46,7 +46,7 @@ func backupCommand(c *cli) *cobra.Command {
 			return err
 		}
 		var s *backup.Summary
-		err = writeNew(c, args[0], func(w io.Writer) (err error) {
+		err = writeNew(c, "backup", args[0], func(w io.Writer) (err error) {
 			s, err = backup.Write(ctx, w, cfg, backup.Options{To: recipients, WithoutRecords: *lean, Version: buildVersion()})
 			return err
 		})
@@ -122,17 +122,17 @@ func unnamed(flag string, err error) error {
 }
 
 // writeNew has a new file written whole or not at all, which only its owner may read. "-" is the standard output.
-func writeNew(c *cli, name string, write func(w io.Writer) error) (err error) {
+func writeNew(c *cli, what, name string, write func(w io.Writer) error) (err error) {
 	if name == "-" {
 		if f, ok := c.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-			return fail(exitUsage, "backup: the standard output is a terminal: name a file, or pipe it on")
+			return fail(exitUsage, "%s: the standard output is a terminal: name a file, or pipe it on", what)
 		}
 		return write(c.out)
 	}
 	if _, err := os.Lstat(name); err == nil {
-		return fail(exitUsage, "backup: %s is there already: name a new file", name)
+		return fail(exitUsage, "%s: %s is there already: name a new file", what, name)
 	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".sallyport-backup-")
+	f, err := os.CreateTemp(filepath.Dir(name), ".sallyport-new-")
 	if err != nil {
 		return err
 	}

@@ -22,8 +22,8 @@ import (
 func connectCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "connect NAME [-- ARGS]", GroupID: everydayGroup, Short: "Start the native client at a resource; its exit code is passed on",
-		Long:              "Who has logged in needs no password: the client shows the login's certificate. --print shows the command, and URLs for other programs, such as JDBC's for DBeaver.",
-		Example:           example("sallyport connect orders", "sallyport connect orders -- -c 'SELECT 1'", "sallyport connect orders --print", "sallyport connect orders --config sallyport.yaml --user alice"),
+		Long:              "Who has logged in needs no password: the client shows the login's certificate. --print shows the command, and URLs for other programs, such as JDBC's for DBeaver. A resource of type tcp has no client that is known: a port of this machine leads to it, and ARGS are a program that is run meanwhile, in which {host}, {port} and {address} are replaced by those of that port. Every program and user of this machine can use the port.",
+		Example:           example("sallyport connect orders", "sallyport connect orders -- -c 'SELECT 1'", "sallyport connect orders --print", "sallyport connect cache --listen 127.0.0.1:6379", "sallyport connect cache -- redis-cli -p {port}", "sallyport connect orders --config sallyport.yaml --user alice"),
 		ValidArgsFunction: offers(c, resources, false),
 		Args:              cobra.ArbitraryArgs,
 	}
@@ -32,6 +32,7 @@ func connectCommand(c *cli) *cobra.Command {
 	account := f.StringP("account", "a", "", "use this `account` of the resource")
 	database := f.StringP("database", "d", "", "use this `database`; empty is the resource's")
 	printed := f.Bool("print", false, "print how programs connect, and start none")
+	listen := f.String("listen", "", "for a resource of type tcp: the `address` of this machine that leads to it, such as 127.0.0.1:6379 or unix:PATH; empty is a free port of 127.0.0.1")
 	cmd.RunE = does(func(ctx context.Context, args []string) error {
 		if len(args) == 0 {
 			return fail(exitUsage, "connect needs a resource's name; \"sallyport ls\" lists them")
@@ -41,7 +42,7 @@ func connectCommand(c *cli) *cobra.Command {
 			return err
 		}
 		if p != nil {
-			return p.connect(ctx, c, args, *account, *database, *printed)
+			return p.connect(ctx, c, args, *account, *database, *listen, *printed)
 		}
 		if err := named(cmd, *user); err != nil {
 			return err
@@ -66,6 +67,11 @@ func connectCommand(c *cli) *cobra.Command {
 		if *printed {
 			return printWays(c, list[i].Type, at)
 		}
+		if via := connectorOf(cfg.Protocols(), list[i].Type); via != nil {
+			return c.lead(ctx, via, at, *listen, nil)
+		} else if *listen != "" {
+			return errNoConnector(list[i].Type)
+		}
 		cmd, err := native(cfg.Protocols(), list[i].Type, at)
 		if err != nil {
 			return err
@@ -77,7 +83,7 @@ func connectCommand(c *cli) *cobra.Command {
 }
 
 // connect starts the native client with what the login has left.
-func (p *profile) connect(ctx context.Context, c *cli, args []string, account, database string, printed bool) error {
+func (p *profile) connect(ctx context.Context, c *cli, args []string, account, database, listen string, printed bool) error {
 	r, at, err := p.reach(ctx, args[0], account, database)
 	if err != nil {
 		return err
@@ -85,6 +91,11 @@ func (p *profile) connect(ctx context.Context, c *cli, args []string, account, d
 	at.Args = args[1:]
 	if printed {
 		return printWays(c, r.Type, at)
+	}
+	if via := connectorOf(gateway.Defaults().Protocols, r.Type); via != nil {
+		return c.lead(ctx, via, at, listen, p.renew)
+	} else if listen != "" {
+		return errNoConnector(r.Type)
 	}
 	cmd, err := native(gateway.Defaults().Protocols, r.Type, at)
 	if err != nil {

@@ -27,6 +27,7 @@ import (
 	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/internal/mariaembed"
 	"github.com/sallyport/sallyport/internal/pgembed"
 	"github.com/sallyport/sallyport/internal/sshembed"
 )
@@ -37,16 +38,18 @@ var shopSQL string
 //go:embed demo.yaml
 var demoConfig string
 
-// stage is the demo's parts: a private PostgreSQL with a small shop's data where
-// one is installed, a machine that is reached by SSH, and the files of a gateway
+// stage is the demo's parts: a private PostgreSQL with a small shop's data and a private MariaDB with its
+// staff, where they are installed, a machine that is reached by SSH, and the files of a gateway
 // in front of them, all of them gone when it is closed.
 type stage struct {
 	dir      string
-	database *pgembed.Server // nil where none is installed
+	database *pgembed.Server    // nil where PostgreSQL is not installed
+	staff    *mariaembed.Server // nil where MariaDB is not installed
 	machine  *sshembed.Server
 
 	// For demo.yaml.
 	DatabaseListen, DatabaseAddress string
+	StaffListen, StaffAddress       string
 	MachineListen, MachineAddress   string
 	MachineUser, MachineKey         string
 	SharedListen                    string
@@ -60,6 +63,7 @@ type demoUser struct{ Password, Verifier, PublicKey string }
 // Where the demo listens when nobody else does.
 const (
 	demoDatabase = "127.0.0.1:15432"
+	demoStaff    = "127.0.0.1:13306"
 	demoMachine  = "127.0.0.1:15022"
 	demoShared   = "127.0.0.1:15023"
 	demoConsole  = "127.0.0.1:15443"
@@ -67,7 +71,7 @@ const (
 
 func demoCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "demo", GroupID: everydayGroup, Short: "Run a gateway in front of a private PostgreSQL, with printed users",
+		Use: "demo", GroupID: everydayGroup, Short: "Run a gateway in front of a private PostgreSQL and MariaDB, with printed users",
 		Example: example("sallyport demo"),
 		Args:    atMost(0),
 	}
@@ -78,12 +82,11 @@ func demoCommand(c *cli) *cobra.Command {
 		ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
 		defer stop()
 		begun := time.Now()
-		fmt.Fprintln(c.err, "starting a private PostgreSQL …")
+		fmt.Fprintln(c.err, "starting private databases …")
 		s := &stage{}
-		err := s.open(ctx, *listen)
-		if errors.Is(err, pgembed.ErrNotInstalled) {
-			fmt.Fprintf(c.err, "No PostgreSQL is installed here, so the demo runs without one.\nFor the full demo, install PostgreSQL without starting it:\n  %s\n", strings.ReplaceAll(pgembed.InstallHint, "; ", "\n  "))
-			err = nil
+		err := s.open()
+		if err == nil {
+			err = s.databases(ctx, c, *listen)
 		}
 		if err == nil {
 			err = s.files()
@@ -99,9 +102,8 @@ func demoCommand(c *cli) *cobra.Command {
 	return cmd
 }
 
-// open starts the resources of the gateway. Without a PostgreSQL it
-// returns pgembed.ErrNotInstalled, with the rest started.
-func (s *stage) open(ctx context.Context, listen string) (err error) {
+// open starts what needs no installation.
+func (s *stage) open() (err error) {
 	if s.dir, err = os.MkdirTemp("", "sallyport-demo-"); err != nil {
 		return err
 	}
@@ -121,9 +123,31 @@ func (s *stage) open(ctx context.Context, listen string) (err error) {
 		return err
 	}
 	s.MachineAddress, s.MachineUser, s.MachineKey = s.machine.Address, sshembed.User, strings.TrimSpace(s.machine.HostKey)
-	if err := os.WriteFile(filepath.Join(s.dir, "machine.key"), []byte(s.machine.PrivateKey), 0o600); err != nil {
-		return err
+	return os.WriteFile(filepath.Join(s.dir, "machine.key"), []byte(s.machine.PrivateKey), 0o600)
+}
+
+// databases starts those that are installed here, and says which are not.
+func (s *stage) databases(ctx context.Context, c *cli, listen string) error {
+	staff := make(chan error, 1)
+	go func() { staff <- s.openStaff(ctx) }()
+	err, staffErr := s.openShop(ctx, listen), <-staff
+	if errors.Is(err, pgembed.ErrNotInstalled) {
+		fmt.Fprintf(c.err, "No PostgreSQL is installed here, so the demo runs without one.\nFor the full demo, install PostgreSQL without starting it:\n  %s\n", strings.ReplaceAll(pgembed.InstallHint, "; ", "\n  "))
+		err = nil
 	}
+	switch {
+	case errors.Is(staffErr, mariaembed.ErrNotInstalled):
+		fmt.Fprintf(c.err, "No MariaDB is installed here, so the demo runs without one. %s\n", mariaembed.InstallHint)
+		staffErr = nil
+	case staffErr != nil && ctx.Err() == nil:
+		fmt.Fprintf(c.err, "MariaDB did not start, so the demo runs without one: %v\n", staffErr)
+		staffErr = s.closeStaff()
+	}
+	return errors.Join(err, staffErr)
+}
+
+// openShop starts a private PostgreSQL with a shop's data.
+func (s *stage) openShop(ctx context.Context, listen string) (err error) {
 	if s.database, err = pgembed.Start(ctx, pgembed.Config{Dir: os.TempDir()}); err != nil {
 		return err
 	}
@@ -140,6 +164,18 @@ func (s *stage) open(ctx context.Context, listen string) (err error) {
 	s.DatabaseAddress = s.database.Address()
 	s.DatabaseListen, err = address(listen, demoDatabase)
 	return err
+}
+
+// Databases lists the resources of the databases that run, for the config file's rules.
+func (s *stage) Databases() string {
+	var names []string
+	if s.database != nil {
+		names = append(names, "shop")
+	}
+	if s.staff != nil {
+		names = append(names, "staff")
+	}
+	return strings.Join(names, ", ")
 }
 
 // files writes the config file and what the users need.
@@ -162,10 +198,7 @@ func (s *stage) files() (err error) {
 	if err := os.WriteFile(s.file("sallyport.yaml"), b.Bytes(), 0o600); err != nil {
 		return err
 	}
-	if err := s.services(); err != nil {
-		return err
-	}
-	return s.sshConfig()
+	return errors.Join(s.services(), s.clientOptions(), s.sshConfig())
 }
 
 // services writes the file by which libpq's clients reach the database as each user.
@@ -286,6 +319,14 @@ func (s *stage) print(c *cli, took time.Duration) {
 		try("Nor may anybody delete everything", psql("bob", "DELETE FROM orders"))
 		try("Bob, an engineer, may change a row", psql("bob", "UPDATE products SET stock = 7 WHERE id = 1 RETURNING name"))
 	}
+	if s.staff != nil {
+		maria := func(user, sql string) []string {
+			return []string{"mariadb", "--defaults-file=" + s.file(user+".cnf"), `-e "` + sql + `"`}
+		}
+		try("At a MariaDB she sees no number of an account, by the same rules", maria("alice", "SELECT name, email, iban FROM employees LIMIT 3"))
+		try("Nobody deletes everything there either", maria("bob", "DELETE FROM absences"))
+		try("Bob may change a row there, too", maria("bob", "UPDATE employees SET team = 'sales' WHERE id = 1"))
+	}
 	options := "-F " + s.file("ssh_config")
 	try("Bob runs a command on a machine whose key he has never seen", []string{"ssh " + options, "machine", "'cat welcome.txt'"})
 	try("One that would wipe it does not run", []string{"ssh " + options, "machine", `'sh -c "rm -rf /"'`})
@@ -326,6 +367,7 @@ func (s *stage) close() error {
 	if s.database != nil {
 		errs = append(errs, s.database.Stop())
 	}
+	errs = append(errs, s.closeStaff())
 	if s.machine != nil {
 		errs = append(errs, s.machine.Stop())
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/internal/mariaembed"
 	"github.com/sallyport/sallyport/internal/pgembed"
 	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/review"
@@ -23,19 +24,26 @@ func TestDemo(t *testing.T) {
 	if _, err := pgembed.Find(); errors.Is(err, pgembed.ErrNotInstalled) {
 		testserver.Missing(t, "PostgreSQL")
 	}
+	if _, err := mariaembed.Find(); errors.Is(err, mariaembed.ErrNotInstalled) {
+		testserver.Missing(t, "MariaDB")
+	}
 	p := start(t, "demo")
 	config := p.wait(t, `config, for the other commands:\s+(\S+)`)
 	p.wait(t, "Ctrl-C stops it")
 	for line := range strings.Lines(strings.ReplaceAll(p.output(), tempDir(p), "/tmp")) {
 		require.LessOrEqual(t, utf8.RuneCountInString(strings.TrimSuffix(line, "\n")), columns, line)
 	}
-	var lines []string
+	var lines, staff []string
 	for line := range strings.Lines(strings.ReplaceAll(p.output(), " \\\n", "")) {
-		if strings.Contains(line, "psql ") || strings.HasPrefix(line, "  ssh -F") || strings.HasPrefix(line, "  scp -F") {
+		switch {
+		case strings.Contains(line, "psql "), strings.HasPrefix(line, "  ssh -F"), strings.HasPrefix(line, "  scp -F"):
 			lines = append(lines, strings.TrimSpace(line))
+		case strings.HasPrefix(line, "  mariadb "):
+			staff = append(staff, strings.TrimSpace(line))
 		}
 	}
 	require.Len(t, lines, 9)
+	require.Len(t, staff, 3)
 
 	out, code := inShell(t, lines[0])
 	require.Zero(t, code, out)
@@ -52,6 +60,18 @@ func TestDemo(t *testing.T) {
 	out, code = inShell(t, lines[3])
 	require.Zero(t, code, out)
 	require.Contains(t, out, "UPDATE 1")
+
+	out, code = inShell(t, staff[0])
+	require.Zero(t, code, out)
+	require.Contains(t, out, "iban")
+	require.Equal(t, 4, strings.Count(out, "\n"), "a heading and three rows: %s", out)
+	require.NotRegexp(t, "DE[0-9]{8}", out, "account numbers are masked")
+	out, code = inShell(t, staff[1])
+	require.Equal(t, 1, code)
+	require.Contains(t, out, "ERROR 1142")
+	require.Contains(t, out, "no-where")
+	out, code = inShell(t, staff[2])
+	require.Zero(t, code, out)
 
 	needs(t, "ssh")
 	out, code = inShell(t, lines[4])
@@ -72,9 +92,14 @@ func TestDemo(t *testing.T) {
 	require.Equal(t, 6, code, out)
 
 	list := decode[listed[summary]](t, must(t, "sessions", "ls", "-c", config, "-o", "json")).Items
-	require.Len(t, list, 3+9, "the demo's own come first")
-	require.Equal(t, "alice", list[3+1].User)
-	require.Equal(t, 1, list[3+1].Refused)
+	require.Len(t, list, 5+9+3, "the demo's own come first")
+	require.Equal(t, "alice", list[5+1].User)
+	require.Equal(t, 1, list[5+1].Refused)
+	refused := map[string]int{}
+	for _, s := range list[:5] {
+		refused[s.Resource] += s.Refused
+	}
+	require.Equal(t, map[string]int{"shop": 2, "staff": 2, "machine": 0}, refused, "of the demo's own")
 
 	url := p.wait(t, `(https://127\.0\.0\.1:[0-9]+)/\n`)
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
@@ -94,13 +119,14 @@ func TestDemo(t *testing.T) {
 	require.Empty(t, left)
 }
 
-func tempDir(p *process) string {
+// tempDir is where the process keeps its temporary files.
+func tempDir(p *process) (dir string) {
 	for _, e := range p.cmd.Env {
 		if d, ok := strings.CutPrefix(e, "TMPDIR="); ok {
-			return d
+			dir = d // the last one counts
 		}
 	}
-	return ""
+	return dir
 }
 
 // must runs a command that must succeed and returns what it prints.
@@ -119,6 +145,20 @@ func TestDemoWithoutPostgres(t *testing.T) {
 	p := start(t, "demo")
 	p.wait(t, "Ctrl-C stops it")
 	require.Contains(t, p.output(), "apt-get install postgresql")
+	require.Contains(t, p.output(), "ssh -F")
+	p.stop(t)
+}
+
+// Where no MariaDB is, the demo says in one line what is missing, and shows the rest.
+func TestDemoWithoutMariaDB(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	if _, err := mariaembed.Find(); err == nil {
+		t.Skip("MariaDB's client is found without PATH, so that this cannot be seen")
+	}
+	p := start(t, "demo")
+	p.wait(t, "Ctrl-C stops it")
+	require.Contains(t, p.output(), "No MariaDB is installed here, so the demo runs without one. Debian, Ubuntu: apt-get install mariadb-server;")
+	require.NotContains(t, p.output(), "mariadb --defaults-file")
 	require.Contains(t, p.output(), "ssh -F")
 	p.stop(t)
 }

@@ -34,7 +34,7 @@ func (s *stage) tour(ctx context.Context) error {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
-	return errors.Join(s.tourShop(ctx, roots), s.tourMachine(ctx), s.tourRequests(ctx, roots))
+	return errors.Join(s.tourShop(ctx, roots), s.tourStaff(ctx), s.tourMachine(ctx), s.tourRequests(ctx, roots))
 }
 
 // tourShop has both ask the database; what is refused is part of it.

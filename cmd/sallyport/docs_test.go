@@ -34,7 +34,7 @@ func document(t *testing.T, name string) string {
 func TestDocumentedConfigs(t *testing.T) {
 	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```")
 	n := 0
-	for _, name := range []string{"README.md", "docs/config.md", "docs/console.md", "docs/clients.md", "docs/login.md", "docs/reviews.md", "docs/ssh.md", "docs/mysql.md", "docs/web.md", "docs/kubernetes.md", "docs/aws.md"} {
+	for _, name := range []string{"README.md", "docs/config.md", "docs/console.md", "docs/clients.md", "docs/login.md", "docs/reviews.md", "docs/ssh.md", "docs/mysql.md", "docs/web.md", "docs/tcp.md", "docs/kubernetes.md", "docs/aws.md"} {
 		found := blocks.FindAllStringSubmatch(document(t, name), -1)
 		if name == "docs/reviews.md" {
 			found = found[:2] // the others are parts

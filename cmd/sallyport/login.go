@@ -28,7 +28,7 @@ type loginOptions struct {
 	profile, provider, user, ca, fingerprint, workload string
 	device, noBrowser, again                           bool
 	proof                                              *proofFlags
-	agent                                              *agentFlags
+	agent                                              *delegation
 }
 
 func loginCommand(c *cli) *cobra.Command {
@@ -49,7 +49,7 @@ func loginCommand(c *cli) *cobra.Command {
 	f.StringVar(&o.fingerprint, "fingerprint", "", "the SHA-256 of the gateway's authority, in `hex`: nothing is asked")
 	f.StringVar(&o.workload, "workload", "", "log a program in by its platform's token, in this `file`; \"-\" is standard input")
 	f.BoolVar(&o.again, "step-up", false, "prove yourself again, for rules that ask for a recent login; open connections go on as they were")
-	o.proof, o.agent = addProofFlags(f), addAgentFlags(f)
+	o.proof, o.agent = addProofFlags(f), addDelegation(f)
 	cmd.RunE = does(func(ctx context.Context, args []string) error {
 		o.profile = *profile
 		if err := o.agent.check(); err != nil {

@@ -537,7 +537,7 @@ func TestLoginAgent(t *testing.T) {
 	code, _, _ := sallyport(t, "", "login", "--agent", "coder")
 	require.Equal(t, exitNotFound, code, "the gateway serves no agents")
 	const here = "https://gw.example.com/mcp"
-	r.portal.Agents = &control.Agents{URL: here}
+	r.portal.AIAgents = &control.AIAgents{URL: here}
 	secret := strings.TrimSpace(must(t, "login", "--agent", "coder", "--action", "read", "--resource", "orders", "--for", "1h"))
 	id, err := r.portal.Tokens.FindAgent(t.Context(), here, proxy.NewSecret(secret))
 	require.NoError(t, err)

@@ -97,7 +97,7 @@ func publicDir(t testing.TB) string {
 func (p *process) wait(t testing.TB, pattern string) string {
 	t.Helper()
 	re := regexp.MustCompile(pattern)
-	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if m := re.FindStringSubmatch(p.output()); m != nil {
 			return m[len(m)-1]
 		}

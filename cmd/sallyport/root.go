@@ -25,9 +25,9 @@ func root(c *cli) *cobra.Command {
 	},
 		demoCommand(c), loginCommand(c), logoutCommand(c), whoamiCommand(c), meCommand(c), statusCommand(c), listCommand(c), describeCommand(c), canCommand(c), connectCommand(c), execCommand(c), proxyCommand(c),
 		sshConfigCommand(c), sshCertCommand(c), kubeConfigCommand(c), kubeTokenCommand(c), awsCredentialsCommand(c), tokenCommand(c), requestCommand(c), requestsCommand(c), approveCommand(c), denyCommand(c), runbooksCommand(c),
-		serveCommand(c), readyCommand(c), checkCommand(c), doctorCommand(c), schemaCommand(c), applyCommand(c), diffCommand(c), getCommand(c), deleteCommand(c), revisionsCommand(c),
+		serveCommand(c), agentCommand(c), readyCommand(c), checkCommand(c), doctorCommand(c), schemaCommand(c), applyCommand(c), diffCommand(c), getCommand(c), deleteCommand(c), revisionsCommand(c),
 		policyCommand(c), adminCommand(c), passwdCommand(c), backupCommand(c), restoreCommand(c),
-		sessionsCommand(c), auditorsReportCommand(c), verifyCommand(c),
+		sessionsCommand(c), auditorsReportCommand(c), complianceCommand(c), verifyCommand(c),
 		maskCommand(c), detokeniseCommand(c),
 		versionCommand(c), completionCommand(c), exitCodesTopic(), referenceCommand(c),
 	)

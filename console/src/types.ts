@@ -95,6 +95,9 @@ export interface Recording {
 export interface Event { t: string; type: string; [key: string]: unknown }
 export interface Events { events: Event[]; more?: boolean; counts: number[]; from: string; to: string }
 
+/** What packs of evidence are made for. */
+export interface Frameworks { frameworks: { id: string; title: string; controls: { id: string; asks: string; yours?: string }[] }[] }
+
 export interface User { subject: string; name?: string; given?: string[]; groups?: string[]; disabled?: boolean; seen?: string }
 export interface Group { name: string; members: string[] }
 export interface Token {

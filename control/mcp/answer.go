@@ -79,19 +79,19 @@ func (a *answer) result() (*mcp.CallToolResult, error) {
 const again = "A person decides. Make the same call again, with the same arguments, once it is approved: it runs then, once. Other arguments are another request."
 
 // parked is the answer to an operation that waits.
-func parked(a *control.Agent, p *proxy.Pending) *answer {
+func parked(a *control.AIAgent, p *proxy.Pending) *answer {
 	return &answer{Status: statusPending, Why: plain(p.Message), Request: p.ID, Link: link(a, p.ID), Deadline: p.Deadline.UTC(), Next: again}
 }
 
-func link(a *control.Agent, request string) string {
-	if a.Portal.Agents.Link == nil {
+func link(a *control.AIAgent, request string) string {
+	if a.Portal.AIAgents.Link == nil {
 		return ""
 	}
-	return a.Portal.Agents.Link(request)
+	return a.Portal.AIAgents.Link(request)
 }
 
 // asked is the answer to a request for access.
-func asked(a *control.Agent, r *review.Request) *answer {
+func asked(a *control.AIAgent, r *review.Request) *answer {
 	if r.State == review.Approved {
 		return &answer{Status: statusOK, Request: r.ID, Why: "access is granted"}
 	}

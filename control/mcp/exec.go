@@ -19,7 +19,7 @@ type execInput struct {
 var errMuch = errors.New("the command prints more than 64 MiB: it was ended")
 
 // execute runs a command line at a host.
-func execute(ctx context.Context, a *control.Agent, in execInput) (*answer, error) {
+func execute(ctx context.Context, a *control.AIAgent, in execInput) (*answer, error) {
 	if in.Resource == "" || strings.TrimSpace(in.Command) == "" {
 		return nil, errors.New("exec: resource and command are needed")
 	}
@@ -27,7 +27,7 @@ func execute(ctx context.Context, a *control.Agent, in execInput) (*answer, erro
 	if a.Portal.Clients == nil || !control.ValidTarget(in.Resource, in.Account) {
 		return v.over(errNoResource), nil
 	}
-	room, passed, cut := a.Portal.Agents.Bytes, 0, false
+	room, passed, cut := a.Portal.AIAgents.Bytes, 0, false
 	var out, bad strings.Builder
 	status, err := a.Portal.Clients.Command(ctx, v.client(), v.target(in.Account), protocol.CommandRequest{Line: in.Command, Output: func(b []byte, stderr bool) error {
 		if passed += len(b); passed > maxPassedBytes {

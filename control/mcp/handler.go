@@ -69,7 +69,7 @@ func (h *Handler) build() {
 	})
 	// Who calls is known already; this is how the server's tools are told.
 	known := func(_ context.Context, _ string, r *http.Request) (*auth.TokenInfo, error) {
-		a, ok := r.Context().Value(agentKey{}).(*control.Agent)
+		a, ok := r.Context().Value(agentKey{}).(*control.AIAgent)
 		if !ok {
 			return nil, auth.ErrInvalidToken
 		}
@@ -81,7 +81,7 @@ func (h *Handler) build() {
 const agentExtra = "agent"
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
-	terms := h.Control.Agents()
+	terms := h.Control.AIAgents()
 	if terms == nil {
 		return control.NotFound("this gateway serves no AI agents")
 	}
@@ -95,7 +95,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	if r.URL.Path == MetadataPath {
 		return metadata(w, r, terms)
 	}
-	a, err := h.Control.Agent(w, r)
+	a, err := h.Control.AIAgent(w, r)
 	if err != nil {
 		var told *control.Error
 		if errors.As(err, &told) && told.Status == http.StatusUnauthorized {
@@ -175,7 +175,7 @@ func strict(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
 }
 
 // metadata says where tokens for the server come from: no authorization server makes them, the gateway itself does.
-func metadata(w http.ResponseWriter, r *http.Request, terms *control.Agents) error {
+func metadata(w http.ResponseWriter, r *http.Request, terms *control.AIAgents) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		return &control.Error{Status: http.StatusMethodNotAllowed, Code: control.CodeBadRequest, Message: "this is read by GET"}

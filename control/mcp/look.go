@@ -37,7 +37,7 @@ type book struct {
 }
 
 // listResources lists what the agent may reach.
-func listResources(ctx context.Context, a *control.Agent, _ struct{}) (*answer, error) {
+func listResources(ctx context.Context, a *control.AIAgent, _ struct{}) (*answer, error) {
 	out := &answer{Status: statusOK}
 	if a.Portal.Resources != nil {
 		list, err := a.Portal.Resources.Resources(ctx, a.Identity)
@@ -81,7 +81,7 @@ type table struct {
 }
 
 // describe lists relations, or the columns of one.
-func describe(ctx context.Context, a *control.Agent, in describeInput) (*answer, error) {
+func describe(ctx context.Context, a *control.AIAgent, in describeInput) (*answer, error) {
 	if in.Resource == "" {
 		return nil, errors.New("describe: resource is needed")
 	}
@@ -122,7 +122,7 @@ type accessInput struct {
 }
 
 // requestAccess asks a person for access.
-func requestAccess(ctx context.Context, a *control.Agent, in accessInput) (*answer, error) {
+func requestAccess(ctx context.Context, a *control.AIAgent, in accessInput) (*answer, error) {
 	r, err := a.Ask(ctx, control.AccessRequest{Resource: in.Resource, Account: in.Account, Reason: in.Reason, Actions: in.Actions, Seconds: in.Seconds})
 	if err != nil {
 		return nil, err
@@ -140,7 +140,7 @@ type runbookInput struct {
 }
 
 // runRunbook runs a runbook, or says how a run is doing.
-func runRunbook(ctx context.Context, a *control.Agent, in runbookInput) (*answer, error) {
+func runRunbook(ctx context.Context, a *control.AIAgent, in runbookInput) (*answer, error) {
 	books := a.Portal.Runbooks
 	if books == nil {
 		return nil, control.NotFound("the gateway has no runbooks")

@@ -49,7 +49,7 @@ const (
 )
 
 // query runs a text at a database.
-func query(ctx context.Context, a *control.Agent, in queryInput) (*answer, error) {
+func query(ctx context.Context, a *control.AIAgent, in queryInput) (*answer, error) {
 	if in.Resource == "" || strings.TrimSpace(in.SQL) == "" {
 		return nil, errors.New("query: resource and sql are needed")
 	}
@@ -62,7 +62,7 @@ func query(ctx context.Context, a *control.Agent, in queryInput) (*answer, error
 		return v.over(err), nil
 	}
 	defer w.Close()
-	c := &collected{rows: a.Portal.Agents.Rows, room: a.Portal.Agents.Bytes, cancel: w.cancel}
+	c := &collected{rows: a.Portal.AIAgents.Rows, room: a.Portal.AIAgents.Bytes, cancel: w.cancel}
 	if in.MaxRows > 0 {
 		c.rows = min(c.rows, in.MaxRows)
 	}

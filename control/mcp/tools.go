@@ -25,7 +25,7 @@ type tool struct {
 	name, about string
 	reads       bool // it changes nothing
 	input       string
-	do          func(ctx context.Context, a *control.Agent, arguments json.RawMessage) (*answer, error)
+	do          func(ctx context.Context, a *control.AIAgent, arguments json.RawMessage) (*answer, error)
 }
 
 // at are the properties that say where a tool works.
@@ -66,9 +66,9 @@ func newServer(version string) *mcp.Server {
 
 // call makes one call of a tool.
 func call(ctx context.Context, r *mcp.CallToolRequest, t tool) (*mcp.CallToolResult, error) {
-	var a *control.Agent
+	var a *control.AIAgent
 	if r.Extra != nil && r.Extra.TokenInfo != nil {
-		a, _ = r.Extra.TokenInfo.Extra[agentExtra].(*control.Agent)
+		a, _ = r.Extra.TokenInfo.Extra[agentExtra].(*control.AIAgent)
 	}
 	if a == nil {
 		return nil, &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: "it is not known who calls"}
@@ -82,8 +82,8 @@ func call(ctx context.Context, r *mcp.CallToolRequest, t tool) (*mcp.CallToolRes
 
 // with decodes the arguments of a tool. What is not known is refused: an argument that was meant to narrow a call, and
 // is misspelt, is not left out.
-func with[T any](do func(ctx context.Context, a *control.Agent, in T) (*answer, error)) func(context.Context, *control.Agent, json.RawMessage) (*answer, error) {
-	return func(ctx context.Context, a *control.Agent, arguments json.RawMessage) (*answer, error) {
+func with[T any](do func(ctx context.Context, a *control.AIAgent, in T) (*answer, error)) func(context.Context, *control.AIAgent, json.RawMessage) (*answer, error) {
+	return func(ctx context.Context, a *control.AIAgent, arguments json.RawMessage) (*answer, error) {
 		var in T
 		if len(arguments) == 0 {
 			arguments = json.RawMessage("{}")

@@ -21,7 +21,7 @@ const grace = time.Second
 
 // visit is one call's session at a resource: who it is opened for, and what was decided there.
 type visit struct {
-	agent    *control.Agent
+	agent    *control.AIAgent
 	resource string
 
 	mu      sync.Mutex

@@ -16,6 +16,9 @@ func (f *File) bindings(r *Resource) (list []secrets.Binding) {
 	if err != nil {
 		address = r.Address
 	}
+	if r.Via != "" { // the same address is another place in another network
+		address = r.Via + "/" + address
+	}
 	accounts := r.accounts()
 	if r.Own != nil {
 		accounts = append(slices.Clip(accounts), *r.Own)

@@ -52,7 +52,7 @@ func (f *File) Directory(ctx context.Context, from *Secrets) (proxy.Resources, e
 			return nil, fmt.Errorf("resource %s: %w", r.Name, err)
 		}
 		res := &proxy.Resource{
-			Name: r.Name, Type: r.Type, Address: address, Labels: r.Labels, Database: r.Database, MaxSession: r.Session, Settings: r.Settings,
+			Name: r.Name, Type: r.Type, Address: address, Via: r.Via, Labels: r.Labels, Database: r.Database, MaxSession: r.Session, Settings: r.Settings,
 			Reserved: f.protocol(r).Reserved,
 		}
 		if o := f.objects.of(r.Line); o != nil {

@@ -67,7 +67,8 @@ type File struct {
 	Limits   Limits              `yaml:"limits"`
 	Shutdown Shutdown            `yaml:"shutdown"`
 	Runbooks []Runbooks          `yaml:"runbooks"`
-	Agents   Agents              `yaml:"agents"`
+	MCP      MCP                 `yaml:"mcp"`
+	Tunnel   Tunnel              `yaml:"tunnel"`
 	Store    Store               `yaml:"store"`
 	API      API                 `yaml:"api"`
 	// Offline are grants for when the store does not answer. Nil: there are none.
@@ -108,6 +109,7 @@ type Resource struct {
 	Name     string            `yaml:"name"`
 	Type     string            `yaml:"type"`
 	Address  string            `yaml:"address"`
+	Via      string            `yaml:"via"` // the agent that connects to it
 	Listen   string            `yaml:"listen"`
 	Labels   map[string]string `yaml:"labels"`
 	TLS      *ResourceTLS      `yaml:"tls"`

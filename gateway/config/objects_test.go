@@ -436,6 +436,8 @@ func TestRebinds(t *testing.T) {
 	}
 	own := stored(t, "resources: [{name: new, type: postgres, address: 'evil.example:1', username: a, own_account: {username: app, password: 'vault:kv/orders#password'}}]")
 	require.Len(t, f.Rebinds(changesTo(own)), 1)
+	agent := stored(t, "resources: [{name: new, type: postgres, address: 'db.internal:5432', via: berlin, username: app, password: 'vault:kv/orders#password'}]")
+	require.Len(t, f.Rebinds(changesTo(agent)), 1, "the same address in another network is another place")
 	key := stored(t, "resources: [{name: new, type: postgres, address: 'evil.example:1', username: a, tls: {cert: '-----BEGIN CERTIFICATE-----', key: 'vault:kv/orders#password'}}]")
 	require.Len(t, f.Rebinds(changesTo(key)), 1)
 }

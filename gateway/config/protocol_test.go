@@ -157,7 +157,7 @@ func TestSettingsProblems(t *testing.T) {
 		{"a setting of the protocol from outside", `{name: p, type: postgres, address: "h:1", username: u, loud: true}`, `"resources[0].loud" is a setting of type echo, and this resource is of type postgres`},
 		{"an anchor", e + ", echo: &x {loud: true}}", `uses an anchor`},
 		{"nothing", "", `resources[0] must be keys and values`},
-		{"no type", `{name: e, address: "h:7", username: u}`, `resource "e": unknown type "" (known here: aws, echo, kubernetes, mysql, postgres, ssh, web)`},
+		{"no type", `{name: e, address: "h:7", username: u}`, `resource "e": unknown type "" (known here: aws, echo, kubernetes, mysql, postgres, ssh, tcp, web)`},
 		{"a type that is nearly right", `{name: e, type: ecko, address: "h:7", username: u, loud: true}`, `resource "e": unknown type "ecko" (did you mean "echo"?)`},
 		{"settings that cannot work", e + ",\n    times: 0}", `x.yaml:6: resource "e": times: an echo is heard at least once`},
 		{"settings that do not go together", e + ", loud: true, delay: 2s}", `x.yaml:5: resource "e": a loud echo is fast`},
@@ -213,14 +213,14 @@ func TestProtocolFromOutside(t *testing.T) {
 		addresses = append(addresses, r.Address)
 	}
 	require.Equal(t, []string{"far.internal:7", "[::1]:7", "h:8"}, addresses)
-	require.Len(t, f.Protocols(), 7)
+	require.Len(t, f.Protocols(), 8)
 }
 
 func TestListen(t *testing.T) {
 	rest := head[strings.Index(head, "\n"):strings.Index(head, "resources:")]
 	for _, c := range []struct{ listen, want string }{
 		{"{eco: \"127.0.0.1:1\"}", `x.yaml:1: unknown key "listen.eco": this is not a protocol (did you mean "echo"?)`},
-		{"{redis: \"127.0.0.1:1\"}", `unknown key "listen.redis": this is not a protocol (known here: aws, echo, kubernetes, mysql, postgres, ssh, web)`},
+		{"{redis: \"127.0.0.1:1\"}", `unknown key "listen.redis": this is not a protocol (known here: aws, echo, kubernetes, mysql, postgres, ssh, tcp, web)`},
 		{"{console: \"127.0.0.1:1\"}", `"listen.console" is not available in this version`},
 		{"{echo: \"127.0.0.1:1\", echo: \"127.0.0.1:2\"}", `"listen.echo" is given twice`},
 		{"\n  postgres: 127.0.0.1:1\n  echo: nowhere", `x.yaml:3: listen.echo: "nowhere" is not an address`},
@@ -287,4 +287,22 @@ func TestSecretSource(t *testing.T) {
 	with.Secrets = nil
 	_, err = config.Parse("x.yaml", fmt.Appendf(nil, text, "env:DB"), with)
 	require.ErrorContains(t, err, "not a reference to a secret")
+}
+
+// TestNoSecrets: a resource to which the gateway cannot log in has no password, of which somebody would think that it is used.
+func TestNoSecrets(t *testing.T) {
+	text := `
+listen: {tcp: "127.0.0.1:1"}
+identity: {users: [{name: alice, groups: [dev], ssh_keys: ["` + "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE1P6dDM0RlbO/lBGDBsBuiwyfXYW41hHp3dyPYWbz1K" + `"]}]}
+resources: [{name: cache, type: tcp, address: "h:6379"%s}]
+access: [{groups: [dev], allow: [connect, forward]}]
+`
+	_, err := parse(fmt.Sprintf(text, ""))
+	require.NoError(t, err)
+	_, err = parse(fmt.Sprintf(text, `, password: "env:SECRET"`))
+	require.ErrorContains(t, err, "takes no password")
+	_, err = parse(fmt.Sprintf(text, `, tcp: {idle: 10ms}`))
+	require.ErrorContains(t, err, "idle:")
+	_, err = parse(strings.Replace(fmt.Sprintf(text, ""), "h:6379", "h", 1))
+	require.ErrorContains(t, err, "is not an address")
 }

@@ -32,6 +32,9 @@ func (f *File) Services() (list []Service) {
 	}
 	for i := range f.Resources {
 		r := &f.Resources[i]
+		if r.Via != "" {
+			continue // its agent connects to it
+		}
 		what := "resource " + r.Name
 		add(what, r.Address)
 		if address := addressOf(r.Address); address != "" {

@@ -43,6 +43,7 @@ func (f *File) validate(d *decoder) {
 	f.validateRunbooks(d)
 	f.validateOffline(d)
 	f.validateShutdown(d)
+	f.validateTunnel(d)
 	if f.TLS != nil && (f.TLS.Cert == "") != (f.TLS.Key == "") {
 		d.problem(f.TLS.Line, "", "tls needs cert and key, or neither: then the gateway's own authority makes one")
 	}
@@ -68,6 +69,7 @@ func (f *File) validateListen(d *decoder) {
 		used[addr] = what
 	}
 	check(f.API.Line, "api.listen", f.API.Listen)
+	check(f.Tunnel.Line, "tunnel.listen", f.Tunnel.Listen)
 	for _, name := range namesOf(f.options.Protocols) {
 		check(f.places[name], "listen."+name, f.Listen[name])
 	}
@@ -101,8 +103,10 @@ func (f *File) validateResources(d *decoder) {
 		if r.MaxStale != 0 && r.MaxStale < leastStale {
 			d.problem(r.Line, "leave it out for a resource without this bound", "%s: max_stale: got %s, want %s or more", at, r.MaxStale, leastStale)
 		}
-		if _, err := f.address(r); err != nil {
+		if address, err := f.address(r); err != nil {
 			d.problem(r.Line, "write HOST:PORT or unix:/path", "%s: %q is not an address", at, r.Address)
+		} else {
+			f.validateVia(d, r, address, at)
 		}
 		if len(r.Accounts) > 0 && (r.Username != "" || r.Password != "" || r.Key != "") {
 			d.problem(r.Line, "", "%s: give username and its secret, or accounts, not both", at)
@@ -150,6 +154,9 @@ func (a *Account) personal() bool { return a.Username == proxy.AccountUser }
 func (f *File) validateAccount(d *decoder, p *protocol.Protocol, a Account, at string) {
 	if a.Username == "" && !p.Anonymous {
 		d.problem(a.Line, "", "%s: an account needs a username", at)
+	}
+	if p.NoSecrets && a.Password != "" {
+		d.problem(a.Line, "remove the password: users log in at the resource themselves", "%s: type %s takes no password: the gateway does not speak the resource's protocol, so that it cannot log in", at, p.Name)
 	}
 	if a.Key != "" && !p.Keys {
 		d.problem(a.Line, "give a password", "%s: type %s has no login with a key", at, p.Name)

@@ -54,6 +54,7 @@ func (f *File) NeedsRestart(o *File) (keys []string) {
 		{"runbooks", func(f *File) any { return f.Runbooks }},
 		{"store", func(f *File) any { return f.Store }},
 		{"api", func(f *File) any { return f.API }},
+		{"tunnel", func(f *File) any { return f.Tunnel }},
 		{"metrics", func(f *File) any { return f.Metrics }},
 		{"shutdown.drain", func(f *File) any { return f.Shutdown.DrainTime() }},
 		{"audit.durability", func(f *File) any { return f.Audit.Durability }},

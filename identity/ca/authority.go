@@ -26,7 +26,8 @@ type Purpose string
 // Purposes.
 const (
 	ForUsers   Purpose = "users"   // people and programs that have logged in
-	ForServers Purpose = "servers" // the gateway, and agents of it
+	ForServers Purpose = "servers" // the gateway, towards its clients
+	ForAgents  Purpose = "agents"  // agents that dial out, and the gateway towards them
 )
 
 // KindAuthority is the kind of the authorities' documents.

@@ -98,7 +98,7 @@ func exactly(dir string) func(string) bool { return func(rel string) bool { retu
 
 // shows are the folders below audit that show what it recorded. They are not
 // providers: they bring nothing with them, and a console or an API imports them.
-var shows = []string{"audit/replay", "audit/report", "audit/text", "audit/timeline"}
+var shows = []string{"audit/compliance", "audit/replay", "audit/report", "audit/text", "audit/timeline"}
 
 // providers are the folders below one that decides: a provider each, with its
 // SDK. What shows records, proxytest and the like are not providers.
@@ -284,6 +284,10 @@ func TestArrowsSee(t *testing.T) {
 		{"audit/report", module + "/audit", false},
 		{"audit/report", module + "/audit/text", false},
 		{"audit/report", module + "/audit/s3", true},
+		{"audit/compliance", module + "/audit/report", false},
+		{"audit/compliance", module + "/identity", true},
+		{"audit/compliance", module + "/audit/s3", true},
+		{"control", module + "/audit/compliance", false},
 		{"audit/report", module + "/policy", true},
 		{"audit/timeline", "github.com/minio/minio-go/v7", true},
 		{"audit/s3", "github.com/minio/minio-go/v7", false},
@@ -332,7 +336,7 @@ var heavy = []struct {
 	why      string
 }{
 	{
-		[]string{"proxy", "protocol", "protocol/postgres", "protocol/postgres/wire", "protocol/mysql", "protocol/ssh", "protocol/web", "protocol/kubernetes", "protocol/aws"},
+		[]string{"proxy", "protocol", "protocol/postgres", "protocol/postgres/wire", "protocol/mysql", "protocol/ssh", "protocol/web", "protocol/kubernetes", "protocol/aws", "protocol/tcp"},
 		[]string{
 			"github.com/open-policy-agent/", "github.com/aws/", "cloud.google.com/", "github.com/Azure/", "github.com/hashicorp/vault",
 			"github.com/multigres/", "github.com/sqlc-dev/", "github.com/pingcap/", "k8s.io/", "go.opentelemetry.io/", "modernc.org/", "github.com/stretchr/",

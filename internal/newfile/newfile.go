@@ -1,10 +1,11 @@
-// Package newfile puts files that were written whole where nothing is, and has the disk take their names.
+// Package newfile puts files that were written whole where nothing is, or where an older one is, and has the disk take their names.
 package newfile
 
 import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 )
 
@@ -21,6 +22,27 @@ func Put(root *os.Root, from, to string) error {
 		return errors.Join(err, &fs.PathError{Op: "rename", Path: to, Err: fs.ErrExist})
 	}
 	return root.Rename(from, to)
+}
+
+// Replace writes a file that its owner alone reads. The disk has it when Replace returns; where that fails, and for
+// who reads it meanwhile, what was there is there.
+func Replace(file string, text []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(file), ".new-*") // with the mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), file)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	folder, err := os.OpenRoot(filepath.Dir(file))
+	if err != nil {
+		return err
+	}
+	return errors.Join(Sync(folder, "."), folder.Close())
 }
 
 // Sync has the disk take the names in a folder of root.

@@ -29,3 +29,24 @@ func TestPut(t *testing.T) {
 	require.Equal(t, "one", string(b), "nothing is replaced")
 	require.Error(t, Sync(root, "missing"))
 }
+
+func TestReplace(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "a")
+	for _, text := range []string{"one", "two, which is longer", ""} {
+		require.NoError(t, Replace(file, []byte(text)))
+		got, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.Equal(t, text, string(got))
+		st, err := os.Stat(file)
+		require.NoError(t, err)
+		require.Equal(t, fs.FileMode(0o600), st.Mode().Perm())
+	}
+	taken := filepath.Join(dir, "b")
+	require.NoError(t, os.MkdirAll(filepath.Join(taken, "c"), 0o700))
+	require.Error(t, Replace(taken, []byte("one")))
+	require.ErrorIs(t, Replace(filepath.Join(dir, "nowhere", "a"), nil), fs.ErrNotExist)
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, left, 2, "nothing else is left")
+}

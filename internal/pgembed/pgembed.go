@@ -13,15 +13,14 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/child"
 	"github.com/sallyport/sallyport/internal/freeport"
 )
 
@@ -89,9 +88,9 @@ type Server struct {
 	Dir      string // everything it owns
 	Port     int
 	Password string // of the superuser postgres
-	cmd      *exec.Cmd
 	log      *bytes.Buffer
-	exited   chan struct{}
+	user     *child.User // PostgreSQL refuses to run as root
+	process  *child.Process
 }
 
 // User is the superuser's name.
@@ -119,8 +118,8 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 }
 
 func (s *Server) start(ctx context.Context, c Config) error {
-	attr, uid, gid, err := unprivileged()
-	if err != nil {
+	var err error
+	if s.user, err = child.Unprivileged("postgres", "nobody"); err != nil {
 		return err
 	}
 	pw := filepath.Join(s.Dir, "password")
@@ -134,21 +133,17 @@ func (s *Server) start(ctx context.Context, c Config) error {
 		if err := os.WriteFile(name, b, 0o600); err != nil {
 			return err
 		}
-		if attr != nil {
-			if err := os.Chown(name, uid, gid); err != nil {
-				return err
-			}
-		}
-	}
-	if attr != nil {
-		if err := os.Chown(s.Dir, uid, gid); err != nil {
+		if err := s.user.Own(name); err != nil {
 			return err
 		}
 	}
+	if err := s.user.Own(s.Dir); err != nil {
+		return err
+	}
 	init := exec.CommandContext(ctx, filepath.Join(s.Bin, "initdb"), "-D", data, "-U", User, "--pwfile", pw,
 		"--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions")
-	init.SysProcAttr, init.Dir = attr, s.Dir
-	if out, err := init.CombinedOutput(); err != nil {
+	init.Dir = s.Dir
+	if out, err := s.user.Runs(init).CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, out)
 	}
 	if err := os.Remove(pw); err != nil {
@@ -187,62 +182,30 @@ func (s *Server) start(ctx context.Context, c Config) error {
 	if err := os.WriteFile(filepath.Join(data, "postgresql.auto.conf"), []byte(conf.String()), 0o600); err != nil {
 		return err
 	}
-	if attr != nil {
-		for _, name := range []string{"pg_hba.conf", "postgresql.auto.conf"} {
-			if err := os.Chown(filepath.Join(data, name), uid, gid); err != nil {
-				return err
-			}
-		}
-	}
-	return s.launch(ctx, attr)
-}
-
-// launch starts the server's process.
-func (s *Server) launch(ctx context.Context, attr *syscall.SysProcAttr) error {
-	s.exited = make(chan struct{})
-	s.cmd = exec.Command(filepath.Join(s.Bin, "postgres"), "-D", filepath.Join(s.Dir, "data"))
-	s.cmd.SysProcAttr, s.cmd.Dir = attr, s.Dir
-	if s.cmd.SysProcAttr == nil {
-		s.cmd.SysProcAttr = &syscall.SysProcAttr{}
-	}
-	s.cmd.SysProcAttr.Setpgid = true // Ctrl-C is for us; we stop it in order
-	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	dieWithParent(s.cmd.SysProcAttr)
-	begun := make(chan error)
-	exited := s.exited
-	go func() {
-		// The parent is the thread that starts the server; it stays for as long.
-		runtime.LockOSThread()
-		err := s.cmd.Start()
-		begun <- err
-		if err == nil {
-			s.cmd.Wait()
-			close(exited)
-		}
-	}()
-	if err := <-begun; err != nil {
+	if err := s.user.Own(filepath.Join(data, "pg_hba.conf"), filepath.Join(data, "postgresql.auto.conf")); err != nil {
 		return err
 	}
-	return s.ready(ctx)
+	return s.launch(ctx)
 }
 
-// ready waits until the server takes connections.
-func (s *Server) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	for {
-		probe := exec.CommandContext(ctx, filepath.Join(s.Bin, "pg_isready"), "-q", "-h", "127.0.0.1", "-p", strconv.Itoa(s.Port))
-		if probe.Run() == nil {
-			return nil
-		}
-		select {
-		case <-s.exited:
-			return fmt.Errorf("postgres did not start: %s", s.log)
-		case <-ctx.Done():
-			return fmt.Errorf("postgres did not answer: %w", ctx.Err())
-		case <-time.After(30 * time.Millisecond):
-		}
+// launch starts the server's process, and waits until it takes connections.
+func (s *Server) launch(ctx context.Context) (err error) {
+	cmd := s.user.Runs(exec.Command(filepath.Join(s.Bin, "postgres"), "-D", filepath.Join(s.Dir, "data")))
+	cmd.Dir = s.Dir
+	cmd.Stdout, cmd.Stderr = s.log, s.log
+	if s.process, err = child.Start(cmd, syscall.SIGINT); err != nil {
+		return err
 	}
+	err = s.process.Ready(ctx, 30*time.Second, func(ctx context.Context) error {
+		return exec.CommandContext(ctx, filepath.Join(s.Bin, "pg_isready"), "-q", "-h", "127.0.0.1", "-p", strconv.Itoa(s.Port)).Run()
+	})
+	switch {
+	case errors.Is(err, child.ErrEnded):
+		return fmt.Errorf("postgres did not start: %s", s.log)
+	case err != nil:
+		return fmt.Errorf("postgres did not answer: %w", err)
+	}
+	return nil
 }
 
 // Exec runs SQL as the superuser through psql and returns what it prints,
@@ -262,51 +225,13 @@ func (s *Server) Exec(ctx context.Context, database, sql string) (string, error)
 // Stop ends the server and removes everything it owns. It may be called more
 // than once.
 func (s *Server) Stop() error {
-	if s.cmd != nil && s.cmd.Process != nil {
-		s.cmd.Process.Signal(syscall.SIGINT) // fast shutdown: sessions are ended
-		select {
-		case <-s.exited:
-		case <-time.After(10 * time.Second):
-			s.cmd.Process.Signal(syscall.SIGQUIT)
-			<-s.exited
-		}
-	}
+	s.process.Stop(syscall.SIGINT, syscall.SIGQUIT, 10*time.Second) // a fast shutdown: sessions are ended
 	return os.RemoveAll(s.Dir)
 }
 
 // Kill ends the server as a crash would.
-func (s *Server) Kill() {
-	s.cmd.Process.Signal(syscall.SIGQUIT)
-	<-s.exited
-}
+func (s *Server) Kill() { s.process.Kill(syscall.SIGQUIT) }
 
 // Restart starts the server again after Kill, on the same port, and waits until it
 // answers.
-func (s *Server) Restart(ctx context.Context) error {
-	attr, _, _, err := unprivileged()
-	if err != nil {
-		return err
-	}
-	return s.launch(ctx, attr)
-}
-
-// unprivileged returns how to start programs as an ordinary user, since
-// PostgreSQL refuses to run as root; nil when we are one.
-func unprivileged() (*syscall.SysProcAttr, int, int, error) {
-	if os.Geteuid() != 0 {
-		return nil, 0, 0, nil
-	}
-	for _, name := range []string{"postgres", "nobody"} {
-		u, err := user.Lookup(name)
-		if err != nil {
-			continue
-		}
-		uid, err1 := strconv.Atoi(u.Uid)
-		gid, err2 := strconv.Atoi(u.Gid)
-		if err1 != nil || err2 != nil {
-			continue
-		}
-		return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, uid, gid, nil
-	}
-	return nil, 0, 0, errors.New("PostgreSQL does not run as root, and there is no user postgres or nobody")
-}
+func (s *Server) Restart(ctx context.Context) error { return s.launch(ctx) }

@@ -10,7 +10,7 @@ import (
 )
 
 // TestFuzzScript: scripts/fuzz passes a target whose log says that the time was
-// over and nothing else, and fails every other that "go test" fails.
+// over and nothing else, and fails every other that fails, and one that does not build.
 func TestFuzzScript(t *testing.T) {
 	const (
 		begin = `fuzz: elapsed: 0s, gathering baseline coverage: 0/28 completed
@@ -26,21 +26,22 @@ fuzz: elapsed: 3s, execs: 125500 (41827/sec), new interesting: 4 (total: 32)
 	require.NoError(t, err)
 	for _, c := range []struct {
 		name, log, code, want string
+		unbuilt               bool
 	}{
-		{"passes", begin + ran + "PASS\nok  \texample.com/p\t4.1s\n", "0", "passed 1\n"},
-		{"the time was over", begin + ran + over + end, "1", "passed 1\n"},
-		{"an input fails", begin + ran + "--- FAIL: FuzzAnswer (2.53s)\n    --- FAIL: FuzzAnswer (0.00s)\n        a_test.go:1: wrong\n\n    Failing input written to testdata/fuzz/FuzzAnswer/c3\n" + end, "1", "failed 1\n"},
-		{"an input fails and the time was over", begin + ran + over + "    Failing input written to testdata/fuzz/FuzzAnswer/c3\n" + end, "1", "failed 1\n"},
-		{"an input was being minimized", begin + "fuzz: minimizing 54-byte failing input file\nfuzz: elapsed: 4s, minimizing\n" + over + end, "1", "failed 1\n"},
-		{"the last line follows at once", begin + ran + idle + over + end, "1", "passed 1\n"},
-		{"an input hangs", begin + idle + idle + over + end, "1", "failed 1\n"},
-		{"a worker crashes", begin + ran + "--- FAIL: FuzzAnswer (1.00s)\n    fuzzing process hung or terminated unexpectedly: exit status 2\n" + end, "1", "failed 1\n"},
-		{"an input of the corpus fails", "--- FAIL: FuzzAnswer (0.00s)\n    --- FAIL: FuzzAnswer/seed#0 (0.00s)\n        a_test.go:1: context deadline exceeded\n" + end, "1", "failed 1\n"},
-		{"the test says so itself", begin + ran + "--- FAIL: FuzzAnswer (1.00s)\n    --- FAIL: FuzzAnswer (0.00s)\n        a_test.go:1: context deadline exceeded\n" + end, "1", "failed 1\n"},
-		{"the time was over before all of the corpus was run", "fuzz: elapsed: 0s, gathering baseline coverage: 0/28 completed\nfuzz: elapsed: 4s, gathering baseline coverage: 27/28 completed\n" + over + end, "1", "passed 1\n"},
-		{"fuzzing did not begin", over + end, "1", "failed 1\n"},
-		{"another target", begin + ran + "--- FAIL: FuzzOther (4.05s)\n    context deadline exceeded\n" + end, "1", "failed 1\n"},
-		{"does not build", "p/p_test.go:3:1: wrong\nFAIL\texample.com/p [build failed]\n", "1", "failed 1\n"},
+		{"passes", begin + ran + "PASS\nok  \texample.com/p\t4.1s\n", "0", "passed 1\n", false},
+		{"the time was over", begin + ran + over + end, "1", "passed 1\n", false},
+		{"an input fails", begin + ran + "--- FAIL: FuzzAnswer (2.53s)\n    --- FAIL: FuzzAnswer (0.00s)\n        a_test.go:1: wrong\n\n    Failing input written to testdata/fuzz/FuzzAnswer/c3\n" + end, "1", "failed 1\n", false},
+		{"an input fails and the time was over", begin + ran + over + "    Failing input written to testdata/fuzz/FuzzAnswer/c3\n" + end, "1", "failed 1\n", false},
+		{"an input was being minimized", begin + "fuzz: minimizing 54-byte failing input file\nfuzz: elapsed: 4s, minimizing\n" + over + end, "1", "failed 1\n", false},
+		{"the last line follows at once", begin + ran + idle + over + end, "1", "passed 1\n", false},
+		{"an input hangs", begin + idle + idle + over + end, "1", "failed 1\n", false},
+		{"a worker crashes", begin + ran + "--- FAIL: FuzzAnswer (1.00s)\n    fuzzing process hung or terminated unexpectedly: exit status 2\n" + end, "1", "failed 1\n", false},
+		{"an input of the corpus fails", "--- FAIL: FuzzAnswer (0.00s)\n    --- FAIL: FuzzAnswer/seed#0 (0.00s)\n        a_test.go:1: context deadline exceeded\n" + end, "1", "failed 1\n", false},
+		{"the test says so itself", begin + ran + "--- FAIL: FuzzAnswer (1.00s)\n    --- FAIL: FuzzAnswer (0.00s)\n        a_test.go:1: context deadline exceeded\n" + end, "1", "failed 1\n", false},
+		{"the time was over before all of the corpus was run", "fuzz: elapsed: 0s, gathering baseline coverage: 0/28 completed\nfuzz: elapsed: 4s, gathering baseline coverage: 27/28 completed\n" + over + end, "1", "passed 1\n", false},
+		{"fuzzing did not begin", over + end, "1", "failed 1\n", false},
+		{"another target", begin + ran + "--- FAIL: FuzzOther (4.05s)\n    context deadline exceeded\n" + end, "1", "failed 1\n", false},
+		{"does not build", "p/p_test.go:3:1: wrong\nFAIL\texample.com/p [build failed]\n", "1", "failed 1\n", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -52,7 +53,12 @@ fuzz: elapsed: 3s, execs: 125500 (41827/sec), new interesting: 4 (total: 32)
 			write("scripts/fuzz", string(script))
 			write("p/p_test.go", "package p\n\nfunc FuzzAnswer(f *testing.F) {}\n")
 			write("log", c.log)
-			write("bin/go", "#!/bin/sh\ncat '"+dir+"/log'\nexit "+c.code+"\n")
+			says := "#!/bin/sh\ncat '" + dir + "/log'\nexit " + c.code + "\n"
+			write("bin/go", says)
+			if !c.unbuilt {
+				write("program", says)
+				write("bin/go", "#!/bin/sh\nwhile [ \"$1\" != -o ]; do shift; done\ncp '"+dir+"/program' \"$2\"\n")
+			}
 			cmd := exec.Command(filepath.Join(dir, "scripts/fuzz"))
 			cmd.Env = append(os.Environ(), "PATH="+filepath.Join(dir, "bin")+":"+os.Getenv("PATH"), "TALLY="+filepath.Join(dir, "tally"))
 			out, err := cmd.CombinedOutput()

@@ -151,6 +151,7 @@ type Forward struct {
 	Host      string   `json:"host"`
 	Port      int      `json:"port"`
 	Addresses []string `json:"addresses"`
+	Opaque    bool     `json:"opaque"` // nobody sees what flows
 }
 
 // Request is one HTTP request.
@@ -234,7 +235,7 @@ func (in Input) ask(op proxy.Op, now time.Time, arguments bool) Input {
 	case *proxy.File:
 		o.File = &File{op.Action.String(), text(op.Path), text(op.Target)}
 	case *proxy.Forward:
-		o.Forward = &Forward{Listen: op.Listen, Network: op.Network, Host: text(op.Host), Port: int(op.Port), Addresses: []string{}}
+		o.Forward = &Forward{Listen: op.Listen, Network: op.Network, Host: text(op.Host), Port: int(op.Port), Addresses: []string{}, Opaque: op.Opaque}
 		for _, a := range op.Addrs {
 			o.Forward.Addresses = append(o.Forward.Addresses, a.String())
 		}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sallyport/sallyport/internal/terminal"
 	"github.com/sallyport/sallyport/protocol/internal/relay"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -36,6 +37,7 @@ func (x *exchange) refuse(code int, sentences ...string) {
 			text = strings.TrimSpace(text + " " + relay.Sentence(s))
 		}
 	}
+	text = terminal.Visible(text) // kubectl prints it as it is
 	// No client asks again by itself: what is refused stays so until somebody decides.
 	b, err := json.Marshal(status{Kind: "Status", APIVersion: "v1", Status: "Failure", Message: text, Reason: reasons[code], Code: code})
 	if err != nil {

@@ -6,10 +6,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/protocol/internal/named"
 	"github.com/sallyport/sallyport/protocol/mysql/wire"
 	"github.com/sallyport/sallyport/protocol/sql"
 	"github.com/sallyport/sallyport/proxy"
@@ -169,24 +169,11 @@ func (h *Handler) loginTimeout() time.Duration {
 // resourceName works out which resource the client asks for; the ways of saying
 // so must agree.
 func (h *Handler) resourceName(hi *hello) (string, error) {
-	name := h.Resource
-	fromSNI := ""
-	if h.Domain != "" {
-		fromSNI, _ = strings.CutSuffix(hi.serverName, "."+h.Domain)
-		if fromSNI == hi.serverName || strings.Contains(fromSNI, ".") {
-			fromSNI = ""
-		}
-	}
-	for _, n := range []string{fromSNI, hi.login.Resource} {
-		switch {
-		case n == "" || n == name:
-		case name == "":
-			name = n
-		default:
-			return "", errAmbiguousResource
-		}
-	}
-	if name == "" {
+	name, ok := named.Agreed(h.Resource, named.ByServer(hi.serverName, h.Domain), hi.login.Resource)
+	switch {
+	case !ok:
+		return "", errAmbiguousResource
+	case name == "":
 		return "", errNoResource
 	}
 	return name, nil

@@ -66,7 +66,7 @@ func TestAttack76NoGoroutineStays(t *testing.T) {
 	}
 	// The server works for nobody who left.
 	require.Eventually(t, func() bool {
-		running, err := g.pg.Exec(context.Background(), "postgres", "SELECT count(*) FROM pg_stat_activity WHERE datname = '"+g.db+"' AND state = 'active'")
+		running, err := g.pg.Exec(context.Background(), "postgres", "SELECT count(*) FROM pg_stat_activity WHERE datname = '"+g.db+"' AND state = 'active' AND "+ofClients)
 		return err == nil && running == "0"
 	}, 5*time.Second, 50*time.Millisecond)
 }

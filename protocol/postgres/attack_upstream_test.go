@@ -232,7 +232,7 @@ func TestServersFatal(t *testing.T) {
 	clearAndTLS(t, func(t *testing.T, config gateConfig, secure bool) {
 		g := startGate(t, config)
 		kill := func(c *rawClient) {
-			out, err := g.pg.Exec(context.Background(), "postgres", "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '"+g.db+"'")
+			out, err := g.pg.Exec(context.Background(), "postgres", "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '"+g.db+"' AND "+ofClients)
 			require.NoError(t, err)
 			require.Equal(t, "1", out)
 		}

@@ -228,12 +228,16 @@ func TestHalfClose(t *testing.T) {
 	})
 }
 
+// ofClients is the condition that a server's process is of a client: the server's own, such as
+// those of autovacuum, come to any database at any time.
+const ofClients = "backend_type = 'client backend'"
+
 // idle waits until the server has no connection to the gate's database.
 func (g *gate) idle(t testing.TB) {
 	t.Helper()
 	begun := time.Now()
 	for {
-		n, err := g.pg.Exec(context.Background(), "postgres", "SELECT count(*) FROM pg_stat_activity WHERE datname = '"+g.db+"'")
+		n, err := g.pg.Exec(context.Background(), "postgres", "SELECT count(*) FROM pg_stat_activity WHERE datname = '"+g.db+"' AND "+ofClients)
 		require.NoError(t, err)
 		if n == "0" {
 			return

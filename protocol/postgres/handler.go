@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/internal/evloop"
+	"github.com/sallyport/sallyport/protocol/internal/named"
 	"github.com/sallyport/sallyport/protocol/sql"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -180,24 +181,11 @@ func sealing() []uint16 {
 // resourceName works out which resource the client asks for; the ways of saying
 // so must agree.
 func (h *Handler) resourceName(hello *hello) (string, error) {
-	name := h.Resource
-	fromSNI := ""
-	if h.Domain != "" {
-		fromSNI, _ = strings.CutSuffix(hello.serverName, "."+h.Domain)
-		if fromSNI == hello.serverName || strings.Contains(fromSNI, ".") {
-			fromSNI = ""
-		}
-	}
-	for _, n := range []string{fromSNI, hello.login.Resource} {
-		switch {
-		case n == "" || n == name:
-		case name == "":
-			name = n
-		default:
-			return "", errAmbiguousResource
-		}
-	}
-	if name == "" {
+	name, ok := named.Agreed(h.Resource, named.ByServer(hello.serverName, h.Domain), hello.login.Resource)
+	switch {
+	case !ok:
+		return "", errAmbiguousResource
+	case name == "":
 		return "", errNoResource
 	}
 	return name, nil

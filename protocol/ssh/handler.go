@@ -8,6 +8,7 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/protocol/internal/named"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -112,13 +113,11 @@ func (h *Handler) ServeConn(ctx context.Context, c *proxy.Conn) error {
 // resourceName works out which resource the client asks for; the ways of saying
 // so must agree.
 func (h *Handler) resourceName(l proxy.Login) (string, error) {
-	if h.Resource != "" && l.Resource != "" && h.Resource != l.Resource {
+	name, ok := named.Agreed(h.Resource, l.Resource)
+	if !ok {
 		return "", errAmbiguousResource
 	}
-	if l.Resource != "" {
-		return l.Resource, nil
-	}
-	return h.Resource, nil
+	return name, nil
 }
 
 var errAmbiguousResource = errors.New("the user name and this port name different resources")

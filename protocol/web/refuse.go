@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sallyport/sallyport/internal/terminal"
 	"github.com/sallyport/sallyport/protocol/internal/relay"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -69,6 +70,9 @@ func (x *exchange) waits(p *proxy.Pending, what string) {
 
 // answer writes a, in the form that the client reads.
 func (x *exchange) answer(a answer) {
+	for _, text := range []*string{&a.message, &a.remedy, &a.rule} { // programs print them
+		*text = terminal.Visible(*text)
+	}
 	head := x.w.Header()
 	head.Set("Cache-Control", "no-store")
 	head.Set("X-Content-Type-Options", "nosniff")

@@ -1,11 +1,13 @@
 import { useEffect, useState } from "preact/hooks";
-import { get } from "../api";
+import { get, may } from "../api";
+import Evidence from "../evidence";
+import { me } from "../me";
 import { query, setQuery } from "../router";
 import type { Event, Events } from "../types";
 import { List, type Column } from "../ui/list";
 import { Dialog, Empty, Head, Problem, Skeleton, useLoad, useTitle } from "../ui/parts";
 import { State, type Tone } from "../ui/state";
-import type { IconName } from "../ui/icon";
+import { Icon, type IconName } from "../ui/icon";
 import { A, clock, Code, date, Time, visible } from "../ui/text";
 
 const spans: [string, string, number][] = [["1h", "The last hour", 3600e3], ["24h", "The last day", 86400e3], ["7d", "The last 7 days", 604800e3], ["30d", "The last 30 days", 2592e6], ["90d", "The last 90 days", 7776e6]];
@@ -54,7 +56,9 @@ export default function Audit() {
         <form role="search" onSubmit={(e) => { e.preventDefault(); setQuery({ q: typed }); }}><input type="search" class="long" aria-label="Search events" placeholder={`user:alice, an identifier, "a text"`} value={typed} onInput={(e) => { setTyped(e.currentTarget.value); if (!e.currentTarget.value) setQuery({ q: null }); }} /></form>
         <select aria-label="Kind of event" value={type} onChange={(e) => setQuery({ type: e.currentTarget.value })}>{types.map(([k, w]) => <option key={k} value={k}>{w}</option>)}</select>
         <select aria-label="Time" value={from ? "" : within} onChange={(e) => setQuery({ within: e.currentTarget.value, since: null, until: null })}>{from && <option value="">Chosen below</option>}{spans.map(([k, w]) => <option key={k} value={k}>{w}</option>)}</select>
+        {may(me.value, "list") && <button type="button" onClick={() => setQuery({ evidence: "1" })}><Icon name="download" />Evidence pack</button>}
       </Head>
+      {q.has("evidence") && <Evidence close={() => setQuery({ evidence: null })} />}
       {loaded.problem && <Problem of={loaded.problem} again={loaded.again} />}
       {!v ? !loaded.problem && <Skeleton /> : (
         <>

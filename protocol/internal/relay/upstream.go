@@ -25,6 +25,7 @@ type Upstreams struct {
 type upstreamKey struct {
 	resource string
 	address  string
+	via      string
 	identity [sha256.Size]byte // of the certificate that the application is shown
 }
 
@@ -42,7 +43,7 @@ type Upstream struct {
 // Of returns the connections to a resource, which are those from before while it is the same. plain2 has them speak
 // HTTP/2 without TLS.
 func (us *Upstreams) Of(g *proxy.Gateway, r *proxy.Resource, plain2 bool, c *proxy.Credential) (*Upstream, error) {
-	key := upstreamKey{resource: r.Name, address: r.Address}
+	key := upstreamKey{resource: r.Name, address: r.Address, via: r.Via}
 	if c != nil && c.Certificate != "" {
 		key.identity = sha256.Sum256([]byte(c.Certificate))
 	}
