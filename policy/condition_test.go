@@ -297,7 +297,7 @@ func BenchmarkAskWithConditions(b *testing.B) {
 		Relations: []proxy.Relation{{Schema: "public", Name: "orders", Effects: proxy.EffectRead}, {Schema: "sales", Name: "regions", Effects: proxy.EffectRead}},
 	})
 	s := &proxy.Session{Identity: &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}, Target: orders}
-	j := newJudge(s, p.about(s.Identity, s.Target), nil)
+	j := newJudge(s, p.sides(s.Identity, s.Target), nil)
 	j.usage = &usage{}
 	b.ReportAllocs()
 	for b.Loop() {

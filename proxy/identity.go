@@ -65,6 +65,16 @@ func (id *Identity) Person() string {
 	return id.Subject
 }
 
+// Human returns the identity of the human for whom a delegated agent acts, as she would come herself; nil: id is not such an agent.
+func (id *Identity) Human() *Identity {
+	if id.Kind != Agent || !id.Delegated {
+		return nil
+	}
+	her := *id
+	her.Subject, her.Name, her.Kind, her.OnBehalfOf, her.Delegated = id.OnBehalfOf, id.OnBehalfOf, Human, "", false
+	return &her
+}
+
 // In reports whether the identity belongs to group.
 func (id *Identity) In(group string) bool { return slices.Contains(id.Groups, group) }
 
