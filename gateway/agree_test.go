@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/internal/race"
 	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -31,6 +32,14 @@ func corpus(t *testing.T, name string) (list []string) {
 		if line = strings.TrimSuffix(line, "\n"); line != "" && !strings.HasPrefix(line, "#") {
 			list = append(list, line)
 		}
+	}
+	return list
+}
+
+// some are those of texts that a test of every one goes through.
+func some(texts []string) (list []string) {
+	for i := 0; i < len(texts); i += race.Stride() {
+		list = append(list, texts[i])
 	}
 	return list
 }
@@ -244,10 +253,10 @@ func verdictOf(t *testing.T, records map[string][]*audit.Event, a asked) judged 
 	return j
 }
 
-// TestAgreement: what is explained is what happens. Every text of the corpus is run
+// TestEveryAnswerAgrees: what is explained is what happens. Every text of the corpus is run
 // by a real client against real servers, and explained by the running gateway and by
 // an explainer of the same config; outcome, interceptor, rule and cause are the same.
-func TestAgreement(t *testing.T) {
+func TestEveryAnswerAgrees(t *testing.T) {
 	for _, c := range []struct {
 		name, rules string
 		databases   []string
@@ -263,6 +272,7 @@ func TestAgreement(t *testing.T) {
 			defer func() { require.NoError(t, apart.Close()) }()
 			statements, commands := corpus(t, "statements.txt"), corpus(t, "commands.txt")
 			require.Greater(t, len(statements)+len(commands), 200)
+			statements, commands = some(statements), some(commands)
 
 			lists := make([][]asked, len(c.databases)+len(c.machines))
 			t.Run("live", func(t *testing.T) {
@@ -306,6 +316,9 @@ func TestAgreement(t *testing.T) {
 				}
 			}
 			t.Log(seen)
+			if race.Stride() > 1 {
+				return // not every outcome is among some
+			}
 			for _, o := range Outcomes() {
 				require.NotZero(t, seen[string(o)], "no operation ended in %s", o)
 			}

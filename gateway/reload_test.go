@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/stretchr/testify/require"
+	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/internal/testserver"
 )
@@ -278,4 +279,62 @@ func TestReloadOften(t *testing.T) {
 	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= goroutines+5 }, 20*time.Second, 10*time.Millisecond, "%d goroutines were there", goroutines)
 	require.Eventually(t, func() bool { return descriptors() <= files+3 }, 20*time.Second, 10*time.Millisecond, "%d descriptors were there", files)
 	require.Less(t, memory(), heap+heap/2+8<<20)
+}
+
+// TestReloadTakesRights: what runs on a host ends within a second when its right is taken away, though people may still connect there;
+// what keeps its right goes on.
+func TestReloadTakesRights(t *testing.T) {
+	dir := t.TempDir()
+	s := openSwapping(t, startMachine(t, dir, []string{"alice"}), dir)
+	elsewhere, err := net.Listen("tcp", "127.0.0.1:0") // which nobody accepts: the system does
+	require.NoError(t, err)
+	defer elsewhere.Close()
+	allow := func(actions string) string {
+		was := s.configs["open"]
+		now := strings.Replace(was, "ssh: {host_keys:", fmt.Sprintf("ssh: {forwards: [%q], host_keys:", elsewhere.Addr()), 1)
+		require.NotEqual(t, was, now)
+		return strings.Replace(now, "allow: [all]", "allow: ["+actions+"]", 1)
+	}
+	start := func(run func(*gossh.Session) error) func(*testing.T, *gossh.Client) (io.Reader, error) {
+		return func(t *testing.T, c *gossh.Client) (io.Reader, error) {
+			session, err := c.NewSession()
+			require.NoError(t, err)
+			out, err := session.StdoutPipe()
+			require.NoError(t, err)
+			_, err = session.StdinPipe()
+			require.NoError(t, err)
+			return out, run(session)
+		}
+	}
+	forward := func(_ *testing.T, c *gossh.Client) (io.Reader, error) {
+		return c.Dial("tcp", elsewhere.Addr().String())
+	}
+	for _, c := range []struct {
+		name, right string
+		run         func(*testing.T, *gossh.Client) (io.Reader, error)
+	}{
+		{"a shell", "shell", start((*gossh.Session).Shell)},
+		{"a command", "exec", start(func(s *gossh.Session) error { return s.Start("cat") })},
+		{"sftp", "file-read, file-write", start(func(s *gossh.Session) error { return s.RequestSubsystem("sftp") })},
+		{"a forwarded connection", "forward", forward},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s.rewrite(t, allow("connect, read, "+c.right))
+			require.NoError(t, s.Reload())
+			client := s.ssh(t, "alice", "vm1")
+			out, err := c.run(t, client)
+			require.NoError(t, err)
+			s.rewrite(t, allow("connect, write, "+c.right))
+			require.NoError(t, s.Reload())
+			_, _, err = client.SendRequest("keepalive@openssh.com", true, nil)
+			require.NoError(t, err, "it goes on")
+			s.rewrite(t, allow("connect, read"))
+			at := time.Now()
+			require.NoError(t, s.Reload())
+			_, err = io.Copy(io.Discard, out)
+			require.Less(t, time.Since(at), 10*time.Second, "%v", err)
+			require.Error(t, client.Wait())
+			s.ssh(t, "alice", "vm1") // she may still connect
+		})
+	}
 }

@@ -223,6 +223,12 @@ func TestWho(t *testing.T) {
 		c.rule.Groups = []string{"dev"}
 		require.Equal(t, c.want, c.rule.MatchesIdentity(&agent), c.name)
 	}
+	agent.OnBehalfOf = "alice"
+	require.False(t, (&Rule{Users: []string{"alice"}}).MatchesIdentity(&agent), "an agent with groups of its own is not its human")
+	agent.Delegated = true
+	require.True(t, (&Rule{Users: []string{"alice"}}).MatchesIdentity(&agent), "what is said of her is said of an agent that she has made")
+	require.False(t, (&Rule{Users: []string{"bot"}}).MatchesIdentity(&agent), "it has no rights of its own")
+	require.False(t, (&Rule{Users: []string{"alice"}, Kinds: []proxy.IdentityKind{proxy.Human}}).MatchesIdentity(&agent))
 	require.True(t, (&Rule{Protocols: []string{"a", "b"}}).MatchesResource(&proxy.Resource{Type: "b"}))
 	require.False(t, (&Rule{Protocols: []string{"a"}}).MatchesResource(&proxy.Resource{Type: "b"}))
 }

@@ -65,12 +65,7 @@ type counted struct {
 	cut    atomic.Bool // further ones were refused
 }
 
-// lasting are the kinds of operations that go on until their user ends them.
-var lasting = kinds(
-	proxy.KindExec, proxy.KindShell, proxy.KindSubsystem, proxy.KindForward, proxy.KindAgent, proxy.KindX11, proxy.KindReplication, proxy.KindUpgrade,
-)
-
-// waits are those of them that can be open while nothing happens.
+// waits are the kinds of operations that can be open while nothing happens.
 var waits = kinds(proxy.KindShell, proxy.KindSubsystem, proxy.KindAgent, proxy.KindX11)
 
 func newJudge(s *proxy.Session, rules []*compiled, grants Grants) *judge {
@@ -451,7 +446,7 @@ func (j *judge) outlasted(d *decision) proxy.Verdict {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, r := range j.running {
-		if lasting&refused&kinds(r.kind) != 0 {
+		if r.kind.Lasting() && refused&kinds(r.kind) != 0 {
 			return d.refuse(kindWords(r.kind)+" any longer", "", grant{kinds: kinds(r.kind)})
 		}
 		if r.methods&(d.deny.methods|^d.allow.methods) != 0 {

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/sallyport/sallyport/internal/newfile"
 )
 
 // KeyFiles keeps keys in files of a folder, which is made when there is the first one. A file is there whole or not at all, and of several
@@ -51,32 +53,10 @@ func readKey(file string) (crypto.PrivateKey, error) {
 }
 
 // writeKey makes the file of a key; the error is fs.ErrExist where there is one.
-func writeKey(file string, key crypto.PrivateKey) (err error) {
+func writeKey(file string, key crypto.PrivateKey) error {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".new*") // of mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if gone := os.Remove(f.Name()); err == nil && !errors.Is(gone, fs.ErrNotExist) {
-			err = gone
-		}
-	}()
-	if err := pem.Encode(f, &pem.Block{Type: "PRIVATE KEY", Bytes: der}); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := f.Sync(); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	err = os.Link(f.Name(), file) // which takes the place of no other file
-	if err == nil || errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return os.Rename(f.Name(), file) // where the file system has no links
+	return newfile.Make(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }

@@ -189,9 +189,17 @@ func (s *Session) Ask(ctx context.Context, op Op) *Verdict {
 		m.by = ""
 	}
 	if m.verdict.Refuses() && !s.Dry {
+		s.tellRefused(op, m)
 		s.Done(op, &Outcome{})
 	}
 	return &m.verdict
+}
+
+// tellRefused tells the session's client that op does not run.
+func (s *Session) tellRefused(op Op, m *Meta) {
+	if s.client != nil && s.client.Refused != nil {
+		s.client.Refused(op, &m.verdict)
+	}
 }
 
 // Refuse records that the handler itself refused op, by v, without asking the
@@ -207,6 +215,7 @@ func (s *Session) refuse(op Op, as Meta) {
 	m.ID, m.At, m.op = s.lastID.Add(1), time.Now(), op
 	s.enter(m)
 	s.leave(m)
+	s.tellRefused(op, m)
 	s.Done(op, &Outcome{})
 }
 
@@ -220,7 +229,8 @@ func (s *Session) Admit(ctx context.Context, op Op) *Verdict {
 	switch alive := s.enter(m); {
 	case !alive:
 		m.verdict, m.by = Deny(CauseInternal, "", context.Cause(s.ctx).Error(), ""), ""
-	case !m.verdict.Refuses():
+	default:
+		s.keep(ctx, op, m, approvals{})
 		s.start(ctx, op, m)
 	}
 	s.leave(m)
@@ -275,14 +285,8 @@ func (s *Session) ask(ctx context.Context, op Op, m *Meta) {
 			s.admitted = given
 			s.mu.Unlock()
 		}
-		if f, ok := op.(*Forward); ok && f.Opaque {
-			s.mu.Lock()
-			s.opaque, s.opened = f, given
-			s.mu.Unlock()
-		}
-		if !s.Dry && len(m.chain.starts) > 0 {
-			s.start(ctx, op, m)
-		}
+		s.keep(ctx, op, m, given)
+		s.start(ctx, op, m)
 		if m.Kind == KindConnect {
 			s.connected.Store(!m.verdict.Refuses())
 		}
@@ -293,9 +297,12 @@ func noRule(s *Session) Verdict {
 	return Deny(CausePolicy, "", "no rule allows you to connect to "+s.Target.String(), "")
 }
 
-// start tells the interceptors that op is about to run. The one that fails refuses
-// it.
+// start tells the interceptors that op is about to run, where it may. The one that fails
+// refuses it.
 func (s *Session) start(ctx context.Context, op Op, m *Meta) {
+	if s.Dry || m.verdict.Refuses() || len(m.chain.starts) == 0 {
+		return
+	}
 	begun := ""
 	defer func() {
 		if r := recover(); r != nil {
@@ -527,7 +534,7 @@ func undecided(rule, warn string) Verdict {
 }
 
 func (s *Session) rewrite(op Op, m *Meta, text []byte) error {
-	if len(text) == 0 || s.onRewrite == nil {
+	if len(text) == 0 || s.onRewrite == nil || !m.listed { // it runs already
 		return errors.New("this operation cannot be rewritten")
 	}
 	if m.rewrites++; m.rewrites > maxRewrites {

@@ -82,6 +82,7 @@ type Meta struct {
 	by         string    // who gave verdict; empty for the core
 	asked      time.Time // when the chain got it; zero when it is not in the chain
 	rewrites   int
+	right      *right // what is asked again while it runs; nil: nothing is
 	done       bool
 	listed     bool
 	prev, next *Meta

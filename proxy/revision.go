@@ -64,8 +64,10 @@ func (g *Gateway) Revision() *Revision {
 // Open sessions are brought to r without waiting for their next operation, by a
 // goroutine that ends with the last of them. A session whose resource r does not have,
 // or has at another address or with other settings, is killed, and so is one that r
-// does not let connect, or whose user is gone, with what it is doing. One whose user
-// has other groups goes on with them: see [Refresher].
+// does not let connect, or whose user is gone, with what it is doing. So is one that runs
+// an operation of a kind that lasts, see [Kind.Lasting], which r does not allow: Ask is
+// called again about a copy of that operation, and neither Start nor Done. A session
+// whose user has other groups goes on with them: see [Refresher].
 //
 // On an error, which is that r cannot be used, the current revision stays.
 func (g *Gateway) Use(r *Revision) error {
@@ -302,14 +304,16 @@ func (s *Session) again(ctx context.Context) error {
 	if before.running.Load() == 0 {
 		before.release(view, nil)
 	}
-	if r.Name != "" && r.Name == before.revision.Name && view.seenAs(before.view) {
-		return nil // it is judged as before
+	if r.Name == "" || r.Name != before.revision.Name || !view.seenAs(before.view) { // else it is judged as before
+		n := &Note{Kind: NoteRevised, Text: r.Name}
+		if view.Identity != before.view.Identity {
+			n.Identity = view.Identity
+		}
+		if err := view.tellNote(ctx, next, nil, n); err != nil {
+			return err
+		}
 	}
-	n := &Note{Kind: NoteRevised, Text: r.Name}
-	if view.Identity != before.view.Identity {
-		n.Identity = view.Identity
-	}
-	return view.tellNote(ctx, next, nil, n)
+	return view.goOn(ctx, next)
 }
 
 // seen returns the session as revision r describes it.
@@ -369,32 +373,31 @@ func (s *Session) seenAs(before *Session) bool {
 	return s.Identity == before.Identity && s.Target.Resource == before.Target.Resource
 }
 
-// reconnect asks the interceptors of c whether the session, which is open, may connect, and whether the connection that it is for may go on,
-// about which nothing else is ever asked.
+// reconnect asks the interceptors of c whether the session, which is open, may connect.
 func (s *Session) reconnect(ctx context.Context, c *chain) error {
 	s.mu.Lock()
-	admitted, opaque, opened := s.admitted, s.opaque, s.opened
+	admitted := s.admitted
 	s.mu.Unlock()
-	v := s.reask(ctx, c, &Connect{Meta: Meta{Kind: KindConnect}, Target: s.Target, Params: s.params}, &admitted)
+	v := s.reask(ctx, c, &right{&Connect{Meta: Meta{Kind: KindConnect}, Target: s.Target, Params: s.params}, admitted})
 	if v.Action == ActionPass || v.Action == ActionRewrite {
 		v = noRule(s)
 	}
-	if opaque != nil && !v.Refuses() {
-		v = s.reask(ctx, c, &Forward{Meta: Meta{Kind: KindForward}, Network: opaque.Network, Host: opaque.Host, Port: opaque.Port, Opaque: true}, &opened)
-	}
-	if v.Refuses() {
-		return &RefusedError{Verdict: v}
+	return refusal(v)
+}
+
+// goOn asks the interceptors of c whether what runs in the session may go on.
+func (s *Session) goOn(ctx context.Context, c *chain) error {
+	for _, r := range s.rights() {
+		if err := refusal(s.reask(ctx, c, r)); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// reask asks the interceptors of c about op, which the session does already, by what was approved for it.
-func (s *Session) reask(ctx context.Context, c *chain, op Op, approved *approvals) Verdict {
-	m := op.Info()
-	m.op, m.chain = op, c
-	s.pass(ctx, op, m, approved)
-	if m.verdict.Action == ActionHold {
-		return Deny(CauseApproval, m.verdict.Rule, "this session needs an approval now: connect again to ask for it", "")
+func refusal(v Verdict) error {
+	if v.Refuses() {
+		return &RefusedError{Verdict: v}
 	}
-	return m.verdict
+	return nil
 }

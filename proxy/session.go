@@ -64,8 +64,6 @@ type session struct {
 	active   metaList                          // operations between Ask and Done
 	holds    map[*Meta]context.CancelCauseFunc // parked operations
 	admitted approvals                         // by which it could connect
-	opaque   *Forward                          // the connection that it is for, once that may be made; else nil
-	opened   approvals                         // by which that may
 	notes    []Note                            // of a dry session
 	words    []string                          // that the user is to hear with the next answer
 	asking   int                               // operations inside the chain

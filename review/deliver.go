@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -179,9 +180,7 @@ func (d *delivery) read(ctx context.Context) (since int64, err error) {
 		if err != nil {
 			return 0, err
 		}
-		d.mu.Lock()
-		d.lane(doc.Name).dead[doc.Name] = true
-		d.mu.Unlock()
+		d.died(doc)
 	}
 	for doc, err := range store.All(ctx, d.Store, KindNoticeClosed, "") {
 		if err != nil {
@@ -214,6 +213,17 @@ func (d *delivery) waits(doc store.Document) {
 	d.lane(doc.Name).add(e)
 }
 
+// died takes a dead letter in.
+func (d *delivery) died(doc store.Document) {
+	person := ""
+	if l, ok := letterOf(doc); ok {
+		person = l.Notice.Request.person()
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lane(doc.Name).dead[doc.Name] = person
+}
+
 // follow takes in what is written from now on.
 func (d *delivery) follow(ctx context.Context, since int64) {
 	for changes, err := range store.Follow(ctx, d.Store, since) {
@@ -233,13 +243,18 @@ func (d *delivery) follow(ctx context.Context, since int64) {
 func (d *delivery) followed(ctx context.Context, c store.Change) error {
 	switch c.Kind {
 	case KindDeadLetter:
+		if !c.Deleted {
+			doc, err := d.Store.Get(ctx, KindDeadLetter, c.Name)
+			if err == nil {
+				d.died(doc)
+			}
+			if !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+		}
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		if l := d.lane(c.Name); c.Deleted {
-			delete(l.dead, c.Name)
-		} else {
-			l.dead[c.Name] = true
-		}
+		delete(d.lane(c.Name).dead, c.Name)
 	case KindNotice:
 		d.mu.Lock()
 		l := d.lane(c.Name)
@@ -505,15 +520,10 @@ func (d *delivery) reopen(ctx context.Context, name string) {
 	}
 }
 
-// forget deletes the oldest dead letters. d.mu is held.
+// forget deletes the oldest dead letters of those who have most. d.mu is held.
 func (d *delivery) forget(ctx context.Context, l *lane, n int) {
 	for range n {
-		oldest := ""
-		for name := range l.dead {
-			if oldest == "" || name < oldest {
-				oldest = name
-			}
-		}
+		oldest := surplus(maps.All(l.dead))
 		delete(l.dead, oldest)
 		d.wg.Go(func() {
 			doc, err := d.Store.Get(ctx, KindDeadLetter, oldest)

@@ -121,6 +121,8 @@ func TestBreakGlass(t *testing.T) {
 			_, err := two.Review(t.Context(), r.ID, v, false, bad.by == "alice")
 			require.ErrorIs(t, err, bad.want, bad.by)
 		}
+		stop()
+		synctest.Wait()
 		time.Sleep(2 * KeepRequests)
 		_, err = s.Sweep(t.Context())
 		require.NoError(t, err)

@@ -1,6 +1,7 @@
 package review
 
 import (
+	"iter"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -43,7 +44,7 @@ type lane struct {
 	name     string
 	waiting  map[string]*entry   // by names
 	requests map[string][]*entry // the first of each is the next
-	dead     map[string]bool     // names of dead letters
+	dead     map[string]string   // names of dead letters, and whose requests they are of
 	running  int
 	failures int       // in a row
 	rest     time.Time // until when the channel is left alone
@@ -54,11 +55,10 @@ type lane struct {
 }
 
 func newLane(name string) *lane {
-	return &lane{name: name, waiting: make(map[string]*entry), requests: make(map[string][]*entry), dead: make(map[string]bool)}
+	return &lane{name: name, waiting: make(map[string]*entry), requests: make(map[string][]*entry), dead: make(map[string]string)}
 }
 
-// add takes a notice in. When there are too many the oldest one of the person is to be given up of whose requests most notices wait: who
-// makes many takes no place from others.
+// add takes a notice in. When there are too many the oldest one of the person is to be given up of whose requests most notices wait.
 func (l *lane) add(e *entry) {
 	if l.waiting[e.name] != nil {
 		return
@@ -80,24 +80,32 @@ func (l *lane) add(e *entry) {
 }
 
 // excess is the notice that is given up when there are too many; nil: all are being given up.
-func (l *lane) excess() (oldest *entry) {
-	waiting := make(map[string]int) // by person
+func (l *lane) excess() *entry {
+	return l.waiting[surplus(func(yield func(name, person string) bool) {
+		for _, o := range l.waiting {
+			if o.drop == "" && !yield(o.name, o.person) {
+				return
+			}
+		}
+	})]
+}
+
+// surplus returns the first, by name, of those of the person who has most of them: who makes many takes no place from others.
+func surplus(persons iter.Seq2[string, string]) (first string) {
+	of := make(map[string]int)
 	most := ""
-	for _, o := range l.waiting {
-		if o.drop != "" {
-			continue
-		}
-		waiting[o.person]++
-		if n := waiting[o.person] - waiting[most]; n > 0 || n == 0 && o.person < most {
-			most = o.person
+	for _, person := range persons {
+		of[person]++
+		if n := of[person] - of[most]; n > 0 || n == 0 && person < most {
+			most = person
 		}
 	}
-	for _, o := range l.waiting {
-		if o.drop == "" && o.person == most && (oldest == nil || o.name < oldest.name) {
-			oldest = o
+	for name, person := range persons {
+		if person == most && (first == "" || name < first) {
+			first = name
 		}
 	}
-	return oldest
+	return first
 }
 
 // remove takes a notice out that is done.

@@ -276,7 +276,7 @@ func TestOutboxGivesUp(t *testing.T) {
 		p := newPost(t, store.NewMemory(), review.Channel{Name: "a", Notifier: n})
 		p.run()
 		p.write("r1 asked", "r1 denied", "r2 asked")
-		time.Sleep(review.GiveUpAfter - time.Hour)
+		p.away(review.GiveUpAfter - time.Hour)
 		require.Equal(t, 3, p.status("a").Waiting)
 		time.Sleep(2 * time.Hour)
 		s := p.status("a")
@@ -306,7 +306,8 @@ func TestOutboxGivesUp(t *testing.T) {
 
 		n.answers(fails)
 		p.write("r3 asked")
-		time.Sleep(review.GiveUpAfter + time.Hour)
+		p.away(review.GiveUpAfter - time.Minute)
+		time.Sleep(time.Hour)
 		require.Equal(t, 1, p.status("a").Dead)
 		p.stop()
 		time.Sleep(review.KeepDead)
@@ -462,7 +463,8 @@ func TestOutboxGone(t *testing.T) {
 
 		n.answers(func(context.Context, *review.Notice) error { return review.ErrGone })
 		p.write("r4 asked")
-		time.Sleep(review.GiveUpAfter + time.Hour)
+		p.away(review.GiveUpAfter - time.Minute)
+		time.Sleep(time.Hour)
 		require.Equal(t, 1, p.status("a").Dead, "what waits for it is given up in the end")
 		p.stop()
 	})
@@ -502,7 +504,8 @@ func TestOutboxReload(t *testing.T) {
 		p.write("r1 asked")
 		require.NoError(t, p.Use([]review.Channel{{Name: "b", Notifier: n}}))
 		p.run()
-		time.Sleep(review.GiveUpAfter + time.Minute)
+		p.away(review.GiveUpAfter - time.Minute)
+		time.Sleep(2 * time.Minute)
 		require.Equal(t, 1, p.status("a").Dead)
 		require.Zero(t, n.attempts())
 		p.stop()
@@ -749,6 +752,15 @@ func TestOutboxBounds(t *testing.T) {
 	})
 }
 
+// away lets time pass while nobody sends but in the first and the last quarter of an hour: a ticker of days is much work.
+func (p *post) away(d time.Duration) {
+	time.Sleep(15 * time.Minute)
+	p.stop()
+	time.Sleep(d - 30*time.Minute)
+	p.run()
+	time.Sleep(15 * time.Minute)
+}
+
 // flood keeps one notice of each of many requests of somebody's.
 func (p *post) flood(prefix, requester string, n int) {
 	var ws []store.Write
@@ -781,6 +793,41 @@ func TestOutboxFlood(t *testing.T) {
 		for i, l := range letters {
 			require.Equal(t, fmt.Sprintf("m%05d", i), l.Request)
 		}
+		p.stop()
+	})
+}
+
+// TestOutboxFloodOfDeadLetters: who has many dead letters pushes out her own, also where another gateway takes over.
+func TestOutboxFloodOfDeadLetters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &told{do: func(context.Context, *review.Notice) error {
+			return fmt.Errorf("%w: no such channel", review.ErrRefused)
+		}}
+		p := newPost(t, store.NewMemory(), review.Channel{Name: "a", Notifier: n})
+		dead := func(prefix string) (count int) {
+			letters, err := p.DeadLetters(t.Context(), "a")
+			require.NoError(t, err)
+			require.LessOrEqual(t, len(letters), review.MaxDead)
+			for _, l := range letters {
+				if strings.HasPrefix(l.Request, prefix) {
+					count++
+				}
+			}
+			return count
+		}
+		p.flood("a", "alice", 20)
+		time.Sleep(time.Second)
+		p.flood("m", "mallory", review.MaxDead/2)
+		p.run()
+		time.Sleep(time.Minute)
+		require.Equal(t, 20, dead("a"))
+		p.stop()
+		time.Sleep(time.Second)
+		p.flood("n", "mallory", review.MaxDead)
+		p.run()
+		time.Sleep(time.Minute)
+		require.Equal(t, 20, dead("a"))
+		require.Equal(t, review.MaxDead-20, dead("n"))
 		p.stop()
 	})
 }

@@ -17,6 +17,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"github.com/sallyport/sallyport/internal/newfile"
 )
 
 // ErrSealed says that something sealed did not open.
@@ -104,30 +106,10 @@ func ReadOrMakeKey(file string) (Key, error) {
 }
 
 func makeKey(file string) error {
-	dir := filepath.Dir(file)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, ".key-") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.WriteString(NewKey().Text() + "\n")
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Link(f.Name(), file); err != nil { // fails when it exists
-		return err
-	}
-	if runtime.GOOS == "windows" {
-		return nil // folders cannot be synced
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return newfile.Make(file, []byte(NewKey().Text()+"\n"))
 }
 
 // Place is where something sealed belongs: a field of a document. Moved to another

@@ -57,7 +57,7 @@ var checkedFiles = []checked{
 	{"a word where a time is wanted", "for: 15m", "for: soon"},
 	{"a word where a switch is wanted", "read_only: true", "read_only: perhaps"},
 	{"a number where a section is wanted", "limits:\n", "limits: 5\nxlimits:\n"},
-	{"later: agents", "metrics:", "agents: {mcp: x}\nmetrics:"},
+	{"a word where the switch of MCP is wanted", "metrics:", "mcp: {enabled: x}\nmetrics:"},
 	{"later: store", "metrics:", "store: {sqlite: x}\nmetrics:"},
 	{"later: oidc", "identity:\n", "identity:\n  oidc: {issuer: x}\n"},
 	{"later: redis", "listen:\n", "listen:\n  redis: 127.0.0.1:6379\n"},

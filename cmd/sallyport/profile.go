@@ -25,6 +25,7 @@ import (
 
 	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/control/client"
+	"github.com/sallyport/sallyport/internal/newfile"
 	"github.com/sallyport/sallyport/protocol"
 	sshkit "github.com/sallyport/sallyport/protocol/ssh/kit"
 	"github.com/sallyport/sallyport/proxy"
@@ -161,30 +162,13 @@ func newProfile(name, at string) (*profile, error) {
 
 // use makes the profile the one that is used where none is named.
 func (p *profile) use() error {
-	return replaceFile(filepath.Join(filepath.Dir(filepath.Dir(p.dir)), "current"), []byte(p.name+"\n"))
+	return newfile.Replace(filepath.Join(filepath.Dir(filepath.Dir(p.dir)), "current"), []byte(p.name+"\n"))
 }
 
 func (p *profile) file(name string) string { return filepath.Join(p.dir, name) }
 
 // write replaces a file of the profile, as a whole.
-func (p *profile) write(name string, text []byte) error { return replaceFile(p.file(name), text) }
-
-// replaceFile writes a file that its owner alone reads; who reads it meanwhile sees the one
-// from before, or this one.
-func replaceFile(name string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), ".new-*") // its mode is 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
-}
+func (p *profile) write(name string, text []byte) error { return newfile.Replace(p.file(name), text) }
 
 func (p *profile) save() error {
 	b, err := json.MarshalIndent(p, "", "  ")
@@ -254,7 +238,7 @@ func (p *profile) certify(ctx context.Context, fresh bool) error {
 	p.User, p.Issued, p.Until = got.User, time.Now(), got.Expires
 	return errors.Join(
 		p.write(tlsCert, []byte(got.Certificate)), p.write(sshCert, []byte(got.SSHCertificate)),
-		replaceFile(sshkit.KnownHosts(p.dir), []byte(p.known(got.KnownHosts))), p.save(),
+		newfile.Replace(sshkit.KnownHosts(p.dir), []byte(p.known(got.KnownHosts))), p.save(),
 	)
 }
 

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/detect"
+	"github.com/sallyport/sallyport/internal/newfile"
 	"github.com/sallyport/sallyport/masking"
 	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/secrets"
@@ -172,19 +173,7 @@ func makeKey(path string) error {
 	if _, err := rand.Read(key[:]); err != nil {
 		return err
 	}
-	t, err := os.CreateTemp(filepath.Dir(path), ".masking-*") // with mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(t.Name())
-	_, err = t.WriteString(hex.EncodeToString(key[:]) + "\n")
-	if err == nil {
-		err = t.Sync()
-	}
-	if err = errors.Join(err, t.Close()); err != nil {
-		return err
-	}
-	if err := os.Link(t.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := newfile.Make(path, []byte(hex.EncodeToString(key[:])+"\n")); !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return nil

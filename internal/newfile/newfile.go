@@ -24,25 +24,34 @@ func Put(root *os.Root, from, to string) error {
 	return root.Rename(from, to)
 }
 
+// Make writes a file that its owner alone reads, where nothing is: the error is fs.ErrExist where something is, also when
+// that has come meanwhile. The disk has it when Make returns; nobody reads a part of it.
+func Make(file string, text []byte) error { return write(file, text, Put) }
+
 // Replace writes a file that its owner alone reads. The disk has it when Replace returns; where that fails, and for
 // who reads it meanwhile, what was there is there.
-func Replace(file string, text []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(file), ".new-*") // with the mode 0600
+func Replace(file string, text []byte) error { return write(file, text, (*os.Root).Rename) }
+
+// write has put give a file of that text its name.
+func write(file string, text []byte, put func(root *os.Root, from, to string) error) (err error) {
+	root, err := os.OpenRoot(filepath.Dir(file))
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	f, err := os.CreateTemp(root.Name(), ".new-*") // with the mode 0600
+	if err != nil {
+		return err
+	}
+	from := filepath.Base(f.Name())
 	_, err = f.Write(text)
 	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), file)
+		err = put(root, from, filepath.Base(file))
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+		return errors.Join(err, root.Remove(from))
 	}
-	folder, err := os.OpenRoot(filepath.Dir(file))
-	if err != nil {
-		return err
-	}
-	return errors.Join(Sync(folder, "."), folder.Close())
+	return Sync(root, ".")
 }
 
 // Sync has the disk take the names in a folder of root.

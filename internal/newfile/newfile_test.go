@@ -1,11 +1,15 @@
 package newfile
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -49,4 +53,33 @@ func TestReplace(t *testing.T) {
 	left, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Len(t, left, 2, "nothing else is left")
+}
+
+func TestMake(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "a")
+	made := make(chan string, 20)
+	var wg sync.WaitGroup
+	for i := range cap(made) {
+		wg.Go(func() {
+			text := strings.Repeat(fmt.Sprint(i, " "), 1000)
+			if err := Make(file, []byte(text)); err == nil {
+				made <- text
+			} else {
+				assert.ErrorIs(t, err, fs.ErrExist)
+			}
+		})
+	}
+	wg.Wait()
+	require.Len(t, made, 1, "one of those who begin at once")
+	got, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, <-made, string(got))
+	st, err := os.Stat(file)
+	require.NoError(t, err)
+	require.Equal(t, fs.FileMode(0o600), st.Mode().Perm())
+	require.ErrorIs(t, Make(filepath.Join(dir, "nowhere", "a"), nil), fs.ErrNotExist)
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, left, 1, "nothing else is left")
 }

@@ -2,7 +2,6 @@ package scram
 
 import (
 	"crypto/hmac"
-	"crypto/pbkdf2"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -18,6 +17,8 @@ type Client struct {
 	// MinIterations is the fewest iterations that are accepted, 0 for the package's
 	// MinIterations: fewer would let a hostile server learn much from the proof.
 	MinIterations int
+	// Keys remembers what was derived from the password; nil: nothing does.
+	Keys *Keys
 
 	gs2   string
 	bare  string
@@ -73,7 +74,7 @@ func (c *Client) Final(message []byte) ([]byte, error) {
 	if err != nil || iterations < floor || iterations > MaxIterations {
 		return nil, malformed("iteration count is out of bounds")
 	}
-	salted, err := pbkdf2.Key(sha256.New, c.Password, salt, iterations, sha256.Size)
+	k, err := c.Keys.of(c.Password, salt, iterations)
 	if err != nil {
 		return nil, err
 	}
@@ -83,11 +84,10 @@ func (c *Client) Final(message []byte) ([]byte, error) {
 	}
 	final := "c=" + base64.StdEncoding.EncodeToString(bound) + ",r=" + nonce
 	auth := c.bare + "," + string(message) + "," + final
-	key := mac(salted, "Client Key")
-	stored := sha256.Sum256(key)
+	stored := sha256.Sum256(k.client)
 	proof := mac(stored[:], auth)
-	subtle.XORBytes(proof, proof, key)
-	c.want = mac(mac(salted, "Server Key"), auth)
+	subtle.XORBytes(proof, proof, k.client)
+	c.want = mac(k.server, auth)
 	return []byte(final + ",p=" + base64.StdEncoding.EncodeToString(proof)), nil
 }
 

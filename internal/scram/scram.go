@@ -8,7 +8,6 @@ package scram
 
 import (
 	"crypto/hmac"
-	"crypto/pbkdf2"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -69,13 +68,12 @@ func NewVerifier(password string) (Verifier, error) {
 // taken as their bytes: for ASCII that is what SASLprep gives, and PostgreSQL
 // does the same where SASLprep fails.
 func Derive(password string, salt []byte, iterations int) (Verifier, error) {
-	salted, err := pbkdf2.Key(sha256.New, password, salt, iterations, sha256.Size)
+	k, err := derive(password, salt, iterations)
 	if err != nil {
 		return Verifier{}, err
 	}
-	v := Verifier{Iterations: iterations, Salt: salt}
-	v.StoredKey = sha256.Sum256(mac(salted, "Client Key"))
-	copy(v.ServerKey[:], mac(salted, "Server Key"))
+	v := Verifier{Iterations: iterations, Salt: salt, StoredKey: sha256.Sum256(k.client)}
+	copy(v.ServerKey[:], k.server)
 	return v, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/internal/sigv4"
+	"github.com/sallyport/sallyport/internal/terminal"
 	"github.com/sallyport/sallyport/protocol/internal/relay"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -92,7 +93,7 @@ func unavailable(message string) *problem {
 func (x *exchange) refuse(p *problem) {
 	var b []byte
 	var err error
-	message := relay.Line(p.message) // clients print it
+	message := terminal.Visible(p.message) // clients print it
 	h := x.w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/internal/evloop"
+	"github.com/sallyport/sallyport/internal/scram"
 	"github.com/sallyport/sallyport/protocol/internal/named"
 	"github.com/sallyport/sallyport/protocol/sql"
 	"github.com/sallyport/sallyport/proxy"
@@ -45,6 +46,7 @@ type Handler struct {
 
 	measures time.Duration // how long measuring a statement may take; 0: see impact.Timeout. Tests set it
 
+	keys    scram.Keys // by which sessions log in to servers
 	cancels cancels
 	retries retries
 	loops   evloop.Set

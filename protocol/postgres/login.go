@@ -243,7 +243,7 @@ func (s *scramClient) step(a *upstreamAuth, code uint32, data []byte) ([]byte, e
 	switch {
 	case code == wire.AuthSASL && !s.started:
 		s.started = true
-		s.client = scram.Client{Password: a.cred.Password.Reveal()}
+		s.client = scram.Client{Password: a.cred.Password.Reveal(), Keys: a.keys}
 		if a.u.tls != nil && len(a.u.tls.PeerCertificates) > 0 {
 			s.client.Binding = scram.EndPoint(a.u.tls.PeerCertificates[0])
 		}

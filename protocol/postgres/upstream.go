@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/scram"
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -39,13 +40,14 @@ type server struct {
 	dial     func(context.Context) (net.Conn, error)
 	// credential leases what to log in with; fresh, after it was refused.
 	credential func(ctx context.Context, fresh bool) (proxy.Credential, error)
+	keys       *scram.Keys // nil: they are derived at each login
 }
 
 // server is the session's.
 func (s *session) server() *server {
 	return &server{
 		target: s.session.Target, settings: &s.settings, timeout: s.handler.loginTimeout(),
-		dial: s.session.Dial, credential: s.session.Credential,
+		dial: s.session.Dial, credential: s.session.Credential, keys: &s.handler.keys,
 	}
 }
 
@@ -170,7 +172,7 @@ func (s *server) handshake(u *upstream, cred proxy.Credential, params []wire.Par
 	if _, err := u.conn.Write(wire.AppendStartup(nil, wire.Version30, start)); err != nil {
 		return s.lost(err)
 	}
-	auth := &upstreamAuth{u: u, cred: cred, settings: s.settings, local: isLocal(u.conn.RemoteAddr())}
+	auth := &upstreamAuth{u: u, cred: cred, settings: s.settings, keys: s.keys, local: isLocal(u.conn.RemoteAddr())}
 	for {
 		typ, body, err := u.reader.ReadMessage(maxGreeting)
 		if err != nil {
@@ -259,6 +261,7 @@ type upstreamAuth struct {
 	u        *upstream
 	cred     proxy.Credential
 	settings *Settings
+	keys     *scram.Keys
 	local    bool
 	scram    scramClient
 	done     bool
