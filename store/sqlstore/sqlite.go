@@ -80,6 +80,10 @@ func sqliteDB(file string, n, maxPages int, pragmas ...string) (*sql.DB, error) 
 // connect returns a pool of n connections that are opened with parameters of SQLite and begin with the pragmas.
 func connect(file string, n int, q url.Values, pragmas []string) (*sql.DB, error) {
 	q["_pragma"] = append([]string{"busy_timeout(5000)", "trusted_schema(0)"}, pragmas...)
+	file, err := filepath.Abs(file) // in a URI, what comes before the first slash would be a host
+	if err != nil {
+		return nil, err
+	}
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: filepath.ToSlash(file), RawQuery: q.Encode()}).String())
 	if err != nil {
 		return nil, err

@@ -323,6 +323,25 @@ func TestSQLiteBackup(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// A config file that is named by a relative path has a relative data_dir: the name of the store is then relative to the working
+// directory, with a folder or without, whatever is done with it.
+func TestSQLiteRelativeName(t *testing.T) {
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.MkdirAll("data", 0o700))
+	for _, file := range []string{"store.db", filepath.Join("data", "store.db"), filepath.Join(".", "data", "..", "data", "other#1?.db")} {
+		s := openFile(t, file, Options{})
+		_, err := s.Write(t.Context(), store.Create(document("k", "n", "1")))
+		require.NoError(t, err, file)
+		require.NoError(t, BackupSQLite(t.Context(), file, file+".backup"), file)
+		for _, name := range []string{file, file + ".backup"} { // with a log of writes, and without
+			_, err = InspectSQLite(t.Context(), name, Options{})
+			require.NoError(t, err, name)
+			require.NoError(t, VerifySQLite(t.Context(), name), name)
+		}
+		require.Len(t, names(t, openFile(t, file+".backup", Options{}), "k"), 1)
+	}
+}
+
 // TestSQLiteDurable holds that a commit waits for the disk, what killing a process
 // cannot show.
 func TestSQLiteDurable(t *testing.T) {
