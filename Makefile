@@ -1,9 +1,12 @@
 # The commands of the project. What is longer than a line stands in scripts/.
 
-.PHONY: model quality build test test-heavy quick clients demo bench fuzz fmt regress
+.PHONY: model quality dist build test test-heavy quick clients demo bench fuzz fmt regress
 
 build: ## the gateway and its command line, as bin/sallyport
 	go build -trimpath -tags timetzdata -o bin/sallyport ./cmd/sallyport
+
+dist: ## a release of the commit that is checked out, in bin/dist: docs/release.md
+	@go run ./internal/dist $(ARGS)
 
 test: ## everything: installs what is missing where it may, then every check there is
 	@scripts/test

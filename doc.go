@@ -159,6 +159,7 @@
 //   - control: the API: logging in, what one may reach, looking into a running gateway and
 //     acting on it.
 //   - control/client: asking a gateway by it.
+//   - control/mcp: AI agents, by the Model Context Protocol.
 //   - console: the web console, one http.Handler.
 //   - cmd/sallyport: the reference gateway and its command line.
 //

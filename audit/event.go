@@ -68,7 +68,7 @@ const (
 	AdminThaw       = "admin.unfreeze"   // let it go on
 	AdminWatch      = "admin.watch"      // watched a session
 	AdminRead       = "admin.read"       // looked at what is on record: of a session, or what fits what reason says
-	AdminExport     = "admin.export"     // had evidence exported, as reason says; action is begin, or finish with the digest of the manifest
+	AdminExport     = "admin.export"     // had evidence or the rows of a session exported, as reason says; action is begin, or finish with the digest of what was exported
 	AdminErase      = "admin.erase"      // destroyed a session's key, and with it its content
 	AdminHold       = "admin.hold"       // kept a session from being erased
 	AdminRelease    = "admin.release"    // let it be erased again

@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"encoding/base64"
+	"hash/maphash"
 	"iter"
 	"maps"
 	"strconv"
@@ -47,10 +48,12 @@ const (
 type walker struct {
 	term func(field byte, value []byte)
 	// text gets what was asked or shown; pieces of one stream are one text, and what
-	// is of no stream is one by itself.
+	// is of no stream is one by itself. Nil, once no more of it is needed, lets
+	// what was recorded go unread.
 	text func(stream string, b []byte)
 
 	screens map[string]*screen.Plain
+	content []byte
 	plain   []byte
 	lower   []byte
 	event   walked
@@ -81,7 +84,7 @@ func (w *walker) changed(field int, v []byte) bool {
 // walked is what one event says.
 type walked struct {
 	typ, op, stream []byte
-	data, base64    []byte
+	data, base64    []byte // as they are written
 	values, args    []byte
 	texts           [4][]byte
 }
@@ -151,20 +154,27 @@ func (w *walker) walk(raw []byte) {
 		case "stream":
 			e.stream = unquote(v)
 		case "data":
-			e.data = unquote(v)
+			e.data = v
 		case "base64":
 			e.base64 = v
 		}
 	})
 	for _, t := range e.texts {
-		if len(t) > 0 {
-			w.text("", t)
+		w.said("", t)
+	}
+	for _, list := range [...][]byte{e.args, e.values} {
+		if w.text != nil {
+			eachString(list, func(s []byte) { w.said("", s) })
 		}
 	}
-	eachString(e.args, func(s []byte) { w.text("", s) })
-	eachString(e.values, func(s []byte) { w.text("", s) })
-	if len(e.data) > 0 || len(e.base64) > 0 {
+	if w.text != nil && (len(e.data) > 0 || len(e.base64) > 0) {
 		w.flowed()
+	}
+}
+
+func (w *walker) said(stream string, b []byte) {
+	if w.text != nil && len(b) > 0 {
+		w.text(stream, b)
 	}
 }
 
@@ -195,12 +205,12 @@ func (w *walker) flowed() {
 	if string(e.typ) == RecordingOriginal {
 		return // sealed
 	}
-	content := e.data
+	w.content = appendUnquoted(w.content[:0], e.data)
 	if len(e.base64) > 0 {
-		content, _ = base64.StdEncoding.AppendDecode(bytes.Clone(content), unquote(e.base64))
+		w.content, _ = base64.StdEncoding.AppendDecode(w.content, unquote(e.base64))
 	}
 	if string(e.typ) != RecordingOutput {
-		w.text("", content)
+		w.said("", w.content)
 		return
 	}
 	stream := string(e.op) + "/" + string(e.stream)
@@ -210,8 +220,8 @@ func (w *walker) flowed() {
 	if w.screens[stream] == nil {
 		w.screens[stream] = &screen.Plain{}
 	}
-	w.plain = w.screens[stream].Append(w.plain[:0], content)
-	w.text(stream, w.plain)
+	w.plain = w.screens[stream].Append(w.plain[:0], w.content)
+	w.said(stream, w.plain)
 }
 
 // Summary is what a list of sessions shows of one.
@@ -245,18 +255,39 @@ type facts struct {
 	own  bool // the gateway's own record
 	last string
 
-	terms    map[string]struct{}
+	terms    map[string]string // by themselves
 	words    words
-	numerals int // among the terms
-	worded   int
+	numerals class
+	worded   class
+	others   class
+	recent   [512]string // terms that are words, by their hash: most words come again soon
+	seed     maphash.Seed
 	buf      []byte
 	walker   walker
 }
 
+// class is a class of terms.
+type class struct {
+	terms, most int
+	more        string // the term that says that there were more than the most
+	spent       bool   // and that it was added
+}
+
 func newFacts(id string) *facts {
-	f := &facts{Summary: Summary{ID: id, End: "open"}, terms: make(map[string]struct{})}
+	f := &facts{
+		Summary:  Summary{ID: id, End: "open"},
+		terms:    make(map[string]string),
+		worded:   class{most: maxWords, more: moreWords},
+		numerals: class{most: maxNumerals, more: moreNumerals},
+		others:   class{most: maxOthers, more: moreOthers},
+		seed:     maphash.MakeSeed(),
+	}
 	f.words.found = f.word
-	f.walker.term = f.add
+	f.walker.term = func(field byte, value []byte) {
+		if len(value) > 0 {
+			f.add(&f.others, field, value)
+		}
+	}
 	f.walker.text = f.words.add
 	return f
 }
@@ -337,45 +368,43 @@ func timeOf(b []byte, before string) string {
 
 func (f *facts) word(word []byte) {
 	if word == nil {
-		f.more(moreWords)
+		f.more(&f.worded)
 		return
 	}
-	f.add(termWord, word)
+	class := &f.worded
+	if isNumeral(word) {
+		class = &f.numerals
+	}
+	if class.spent {
+		return
+	}
+	recent := &f.recent[maphash.Bytes(f.seed, word)%uint64(len(f.recent))]
+	if *recent == "" || (*recent)[1:] != string(word) {
+		*recent = f.add(class, termWord, word)
+	}
+	if f.worded.spent && f.numerals.spent {
+		f.walker.text = nil
+	}
 }
 
-// add adds a term, unless there are too many of its class; then a term that
-// says so replaces them.
-func (f *facts) add(field byte, value []byte) {
-	if len(value) == 0 {
-		return
-	}
+// add adds a term of a class, which it returns, unless there are too many; then a term
+// that says so is added once.
+func (f *facts) add(c *class, field byte, value []byte) string {
 	f.buf = append(append(f.buf[:0], field), value...)
-	if _, ok := f.terms[string(f.buf)]; ok {
-		return
+	if term, ok := f.terms[string(f.buf)]; ok {
+		return term
 	}
-	switch {
-	case field != termWord:
-		if len(f.terms)-f.worded-f.numerals >= maxOthers {
-			f.more(moreOthers)
-			return
-		}
-	case isNumeral(value):
-		if f.numerals >= maxNumerals {
-			f.more(moreNumerals)
-			return
-		}
-		f.numerals++
-	default:
-		if f.worded >= maxWords {
-			f.more(moreWords)
-			return
-		}
-		f.worded++
+	if c.spent = c.terms >= c.most; c.spent {
+		f.more(c)
+		return ""
 	}
-	f.terms[string(f.buf)] = struct{}{}
+	c.terms++
+	term := string(f.buf)
+	f.terms[term] = term
+	return term
 }
 
-func (f *facts) more(class string) { f.terms[class] = struct{}{} }
+func (f *facts) more(c *class) { f.terms[c.more] = c.more }
 
 // all are the terms.
 func (f *facts) all() iter.Seq[string] { return maps.Keys(f.terms) }

@@ -3,6 +3,9 @@ package audit
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // Events are many, and what is looked for in them is little: their fields are read
@@ -107,9 +110,60 @@ func unquote(quoted []byte) []byte {
 	if inside := quoted[1 : len(quoted)-1]; bytes.IndexByte(inside, '\\') < 0 {
 		return inside
 	}
-	var s string
-	if json.Unmarshal(quoted, &s) != nil {
-		return nil
+	return appendUnquoted(nil, quoted)
+}
+
+// appendUnquoted appends what a JSON string says, and nothing for another value.
+func appendUnquoted(dst, quoted []byte) []byte {
+	if len(quoted) < 2 || quoted[0] != '"' {
+		return dst
 	}
-	return []byte(s)
+	begun := len(dst)
+	for rest := quoted[1 : len(quoted)-1]; ; {
+		i := bytes.IndexByte(rest, '\\')
+		if i < 0 {
+			return append(dst, rest...)
+		}
+		dst = append(dst, rest[:i]...)
+		c, n := unescape(rest[i:])
+		if n == 0 { // encode.go does not write it
+			var s string
+			if json.Unmarshal(quoted, &s) != nil {
+				return dst[:begun]
+			}
+			return append(dst[:begun], s...)
+		}
+		dst, rest = utf8.AppendRune(dst, c), rest[i+n:]
+	}
+}
+
+// unescape reads an escape sequence as encode.go writes them, and returns its
+// length; 0 for others.
+func unescape(b []byte) (c rune, n int) {
+	if len(b) < 2 {
+		return 0, 0
+	}
+	switch b[1] {
+	case '"', '\\':
+		return rune(b[1]), 2
+	case 'n':
+		return '\n', 2
+	case 't':
+		return '\t', 2
+	case 'u':
+		if len(b) < 6 {
+			return 0, 0
+		}
+		for _, digit := range b[2:6] {
+			value := strings.IndexByte(hexDigits, digit)
+			if value < 0 {
+				return 0, 0
+			}
+			c = c<<4 | rune(value)
+		}
+		if !utf16.IsSurrogate(c) {
+			return c, 6
+		}
+	}
+	return 0, 0
 }

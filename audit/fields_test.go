@@ -13,6 +13,7 @@ func TestFieldsAreJSON(t *testing.T) {
 		`{"i":1,"t":"2026-01-01T00:00:00.000000Z","type":"operation.start"}`,
 		`{"text":"a \"quoted\\\" one\\","n":-1.5e3,"yes":true,"none":null,"last":""}`,
 		`{"args":["[",null,"]}","\\"],"values":[["a","b"],[null,"c\n"]],"masked":{"email":3,"{":1},"z":"é\u2028"}`,
+		`{"a":"\u001b[0m\u00e9\ufffd\\n\n\t","surrogates":"\ud83d\ude00 \ud83d","others":"\/\b\f\r\u00E9"}`,
 		`{}`,
 	} {
 		var want map[string]json.RawMessage

@@ -27,21 +27,19 @@ func (w *words) add(stream string, b []byte) {
 		w.word = append(w.word, w.open[stream]...)
 	}
 	for len(b) > 0 {
-		c, n := rune(b[0]), 1
-		if c >= utf8.RuneSelf {
-			c, n = utf8.DecodeRune(b)
+		n := 0
+		for n < len(b) && inWord[b[n]] != 0 {
+			n++
 		}
-		switch {
-		case !isWord(c):
+		w.letters(b[:n])
+		for n < len(b) && b[n] < utf8.RuneSelf && inWord[b[n]] == 0 {
 			w.end()
-		case len(w.word) > maxWord: // and stays so until it ends
-		case c < utf8.RuneSelf:
-			if 'A' <= c && c <= 'Z' {
-				c += 'a' - 'A'
-			}
-			w.word = append(w.word, byte(c))
-		default:
-			w.word = utf8.AppendRune(w.word, unicode.ToLower(c))
+			n++
+		}
+		for n < len(b) && b[n] >= utf8.RuneSelf {
+			c, size := utf8.DecodeRune(b[n:])
+			w.character(c)
+			n += size
 		}
 		b = b[n:]
 	}
@@ -53,6 +51,24 @@ func (w *words) add(stream string, b []byte) {
 		w.open = make(map[string][]byte)
 	}
 	w.open[stream] = append(w.open[stream][:0], w.word...)
+}
+
+// letters takes ASCII characters of words. A word that is too long grows no more, and
+// stays so until it ends.
+func (w *words) letters(b []byte) {
+	for _, c := range b[:min(len(b), maxWord+1-min(len(w.word), maxWord+1))] {
+		w.word = append(w.word, inWord[c])
+	}
+}
+
+// character takes a character that is not ASCII.
+func (w *words) character(c rune) {
+	switch {
+	case !isWord(c):
+		w.end()
+	case len(w.word) <= maxWord:
+		w.word = utf8.AppendRune(w.word, unicode.ToLower(c))
+	}
 }
 
 // finish ends every stream.
@@ -75,11 +91,18 @@ func (w *words) end() {
 }
 
 func isWord(c rune) bool {
-	if c < utf8.RuneSelf {
-		return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_' || 'A' <= c && c <= 'Z'
-	}
 	return c != utf8.RuneError && (unicode.IsLetter(c) || unicode.IsDigit(c) || unicode.IsMark(c))
 }
+
+// inWord is each ASCII character that words have, in lower case; 0 for other bytes.
+var inWord = func() (t [256]byte) {
+	for c := range utf8.RuneSelf {
+		if c == '_' || isWord(rune(c)) {
+			t[c] = byte(unicode.ToLower(rune(c)))
+		}
+	}
+	return t
+}()
 
 // isNumeral reports whether a word may be a number, or a part of a UUID or digest:
 // they are without end.

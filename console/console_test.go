@@ -121,6 +121,9 @@ func TestAssets(t *testing.T) {
 		require.Equal(t, string(unpacked(t, filepath.Join("dist", e.Name()))), text(t, r))
 	}
 	require.NotZero(t, packed)
+	licences := text(t, ask(h, "GET", "/assets/LICENSES.txt"))
+	require.Contains(t, licences, "SIL OPEN FONT LICENSE")
+	require.Contains(t, licences, "MIT License")
 	for _, path := range []string{"/assets/", "/assets/manifest.json", "/assets/../console.go", "/assets/nothing.js", name + ".gz"} {
 		require.Equal(t, http.StatusNotFound, ask(h, "GET", path).StatusCode, path)
 	}

@@ -217,6 +217,28 @@ func TestDatabaseInBrowser(t *testing.T) {
 	b.Has("any", "Aggregate")
 	b.Shot("sql-plan")
 	b.Accessible("plan")
+	// Rows are saved as they are seen, by the keyboard alone.
+	dir := b.Downloads()
+	write("SELECT name, email, '=1+1' AS calc, -1 AS n FROM people ORDER BY id LIMIT 2")
+	b.Eval(`([...document.querySelectorAll("button")].find((x) => x.textContent === "Save rows").focus(), true)`)
+	b.Press(kb.Enter)
+	b.Sees("they are saved is on record")
+	b.Accessible("save rows")
+	b.Shot("sql-save")
+	b.Eval(`([...document.querySelectorAll("dialog button")].find((x) => x.textContent === "Run and save").focus(), true)`)
+	b.Press(kb.Enter)
+	b.Has("link", "Save again")
+	b.Accessible("saved rows")
+	b.Shot("sql-saved")
+	require.Eventually(t, func() bool {
+		names, err := filepath.Glob(filepath.Join(dir, "rows-shop-*.csv"))
+		require.NoError(t, err)
+		if len(names) != 1 {
+			return false
+		}
+		text, err := os.ReadFile(names[0])
+		return err == nil && string(text) == "name,email,calc,n\nPerson 1,<mail>,'=1+1,-1\nPerson 2,<mail>,'=1+1,-1\n"
+	}, time.Minute, 10*time.Millisecond)
 	// A large value comes in part.
 	run("SELECT repeat('x', 2000000) AS long")
 	b.Sees("1.9 MiB")

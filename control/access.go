@@ -67,37 +67,45 @@ func (h *Handler) askAccess(c *call) error {
 	if req.Extends != "" {
 		return h.extendAccess(c, &req)
 	}
-	all, err := access.Terms(c.Context(), c.who, c.RemoteAddr, req.Resource, req.Account)
-	if errors.Is(err, proxy.ErrNotFound) || err == nil && len(all) == 0 {
-		return errNoTerms
-	}
+	ask, err := access.ask(c.Context(), c.who, c.RemoteAddr, &req)
 	if err != nil {
 		return err
 	}
-	terms := slices.IndexFunc(all, func(t review.Terms) bool {
-		return (req.Rule == "" || t.Rule == req.Rule) && (t.BreakGlass > 0 || !req.BreakGlass) && !slices.ContainsFunc(req.Actions, func(a string) bool { return !slices.Contains(t.Actions, a) })
-	})
-	if terms < 0 && req.BreakGlass {
-		return &Error{http.StatusForbidden, CodeForbidden, fmt.Sprintf("no rule lets you take that without an approval at %s; ask for it", req.Resource)}
-	}
-	if terms < 0 {
-		return badRequest("no rule lets you ask for that at %s: %s", req.Resource, offered(all))
-	}
-	ask := review.Ask{
-		Resource: req.Resource, Account: req.Account, Terms: all[terms], Actions: req.Actions, For: time.Duration(req.Seconds) * time.Second,
-		From: req.From, Reason: req.Reason, Remote: c.RemoteAddr,
-	}
 	var r *review.Request
 	if req.BreakGlass {
-		r, err = h.breakGlass(c, ask)
+		r, err = h.breakGlass(c, *ask)
 	} else {
-		r, err = h.Requests.Ask(c.Context(), c.who, ask)
+		r, err = h.Requests.Ask(c.Context(), c.who, *ask)
 	}
 	if err != nil {
 		return h.requestError(err)
 	}
 	h.answer(c.w, http.StatusCreated, r)
 	return nil
+}
+
+// ask finds the terms on which somebody who is at an address may have what she asks for.
+func (a *Access) ask(ctx context.Context, who *proxy.Identity, from string, req *AccessRequest) (*review.Ask, error) {
+	all, err := a.Terms(ctx, who, from, req.Resource, req.Account)
+	if errors.Is(err, proxy.ErrNotFound) || err == nil && len(all) == 0 {
+		return nil, errNoTerms
+	}
+	if err != nil {
+		return nil, err
+	}
+	terms := slices.IndexFunc(all, func(t review.Terms) bool {
+		return (req.Rule == "" || t.Rule == req.Rule) && (t.BreakGlass > 0 || !req.BreakGlass) && !slices.ContainsFunc(req.Actions, func(a string) bool { return !slices.Contains(t.Actions, a) })
+	})
+	if terms < 0 && req.BreakGlass {
+		return nil, &Error{http.StatusForbidden, CodeForbidden, fmt.Sprintf("no rule lets you take that without an approval at %s; ask for it", req.Resource)}
+	}
+	if terms < 0 {
+		return nil, badRequest("no rule lets you ask for that at %s: %s", req.Resource, offered(all))
+	}
+	return &review.Ask{
+		Resource: req.Resource, Account: req.Account, Terms: all[terms], Actions: req.Actions, For: time.Duration(req.Seconds) * time.Second,
+		From: req.From, Reason: req.Reason, Remote: from,
+	}, nil
 }
 
 // offered says what may be asked for.

@@ -19,6 +19,8 @@ type Clients interface {
 	Terminal(ctx context.Context, client *proxy.Client, t ClientTarget, q protocol.TerminalRequest) (protocol.Terminal, error)
 	// Database begins a session at a database, in the same way.
 	Database(ctx context.Context, client *proxy.Client, t ClientTarget, q protocol.DatabaseRequest) (protocol.Database, error)
+	// Command runs a command line, and returns its exit status. The end of ctx ends it.
+	Command(ctx context.Context, client *proxy.Client, t ClientTarget, q protocol.CommandRequest) (int, error)
 	// UndoText is the statement that undoes, at a resource, what i is of, for a client that does that.
 	UndoText(resource string, i *proxy.Image) (string, error)
 }
@@ -97,6 +99,11 @@ func (c *call) clients() (Clients, error) {
 		return nil, errNoClient
 	}
 	return c.portal.Clients, nil
+}
+
+// ValidTarget reports whether names of a resource, and of an account of it or "", can be parts of a login.
+func ValidTarget(resource, account string) bool {
+	return validName(resource) && (account == "" || validName(account))
 }
 
 // validName reports whether a name can be a part of a login.

@@ -27,6 +27,8 @@ type databaseFrame struct {
 	Text string `json:"text"` // run
 	// Rows is how many rows may come before the server waits for more: run, more. 0 of a run is 1000.
 	Rows int64 `json:"rows"`
+	// Save has the rows of a run sent as the text of a file: csv or json. Then Rows does not count.
+	Save string `json:"save"`
 	// Received is how many bytes of frames with rows the browser has worked off: ack.
 	Received int64 `json:"received"`
 
@@ -61,6 +63,8 @@ type resultBegin struct {
 	Type    string         `json:"type"` // result
 	Run     uint64         `json:"run"`
 	Columns []resultColumn `json:"columns"`
+	// File is the name for the file, where rows are saved. Its text comes in binary frames.
+	File string `json:"file,omitempty"`
 }
 
 type resultColumn struct {
@@ -75,6 +79,7 @@ type resultEnd struct {
 	Tag  string `json:"tag,omitempty"`
 	Rows int64  `json:"rows"`          // that were sent
 	Cut  bool   `json:"cut,omitempty"` // there were more, which nobody wanted
+	*savedFile
 }
 
 // resultPaused says that as many rows have come as were asked for, and that there are more.
@@ -371,6 +376,9 @@ func (d *workbench) do(f databaseFrame, work *sync.WaitGroup) error {
 		d.mu.Lock()
 		busy, last := d.working, d.run
 		d.mu.Unlock()
+		if f.Save != "" && saves[f.Save] == nil {
+			return wrongFrame("run %d: save: got %.20q, want csv or json", f.Run, f.Save)
+		}
 		if busy || f.Run <= last || f.Rows < 0 {
 			return wrongFrame("run %d: something runs, or its number is not greater than those before", f.Run)
 		}
@@ -397,12 +405,7 @@ func (d *workbench) do(f databaseFrame, work *sync.WaitGroup) error {
 		if !runs {
 			return nil // it has ended
 		}
-		work.Go(func() {
-			defer d.update(func() { d.cancelling-- })
-			if err := d.database.Cancel(context.WithoutCancel(d.ctx)); err != nil {
-				d.handler.log().Debug("control: cancelling a statement", "err", err)
-			}
-		})
+		work.Go(d.giveUp)
 	case "ack":
 		d.mu.Lock()
 		wrong := f.Received < d.acked || f.Received > d.sent
@@ -433,10 +436,27 @@ func (d *workbench) do(f databaseFrame, work *sync.WaitGroup) error {
 // errClosed says that the browser wants no more.
 var errClosed = errors.New("the browser has closed the session")
 
+// giveUp has the server give up what runs, for one of those who are counted in cancelling.
+func (d *workbench) giveUp() {
+	defer d.update(func() { d.cancelling-- })
+	if err := d.database.Cancel(context.WithoutCancel(d.ctx)); err != nil {
+		d.handler.log().Debug("control: cancelling a statement", "err", err)
+	}
+}
+
 // execute runs a text.
 func (d *workbench) execute(f databaseFrame) {
 	begun := time.Now()
-	r := &results{workbench: d, number: f.Run}
+	r := &results{workbench: d, number: f.Run, form: &shownRows{f.Run}}
+	if f.Save != "" {
+		r.saver = d.saver(f.Save)
+		r.form = r.saver
+		if err := r.saver.record("begin", ""); err != nil {
+			d.over(f.Run, err)
+			return
+		}
+		d.update(func() { d.granted = maxSavedRows })
+	}
 	err := d.database.Run(context.WithoutCancel(d.ctx), f.Text, r)
 	if err == nil {
 		err = r.flush()
@@ -564,56 +584,85 @@ func said(err error) string {
 type results struct {
 	*workbench
 	number uint64
-	all    int64 // rows of the run
-	rows   int64 // of the result
+	form   rowForm
+	saver  *saver // nil: the rows are shown
+	all    int64  // rows of the run
+	rows   int64  // of the result
 	frame  []byte
 	begun  time.Time // of the frame
 	paused bool
 	cut    bool // rows of the result were not sent
 }
 
+// rowForm is how rows are written.
+type rowForm interface {
+	// row appends a row to those that a frame has.
+	row(frame []byte, cells []protocol.Cell) []byte
+	// frame returns a frame with its end, and its type.
+	frame(frame []byte) ([]byte, websocket.MessageType)
+}
+
 // Begin implements [protocol.Results].
 func (r *results) Begin(columns []protocol.ResultColumn) error {
 	r.rows, r.cut = 0, false
-	out := resultBegin{"result", r.number, make([]resultColumn, len(columns))}
+	out := resultBegin{Type: "result", Run: r.number, Columns: make([]resultColumn, len(columns))}
 	for i, c := range columns {
 		out.Columns[i] = resultColumn(c)
+	}
+	if r.saver != nil {
+		out.File, r.frame = r.saver.begin(r.frame, columns)
 	}
 	return r.send(out)
 }
 
-// Row implements [protocol.Results]. A value is a string, null, or, where it is more than is sent, an
-// array with its beginning and its size.
+// Row implements [protocol.Results].
 func (r *results) Row(cells []protocol.Cell) error {
 	if send, err := r.wait(); err != nil || !send {
 		return err
 	}
 	if len(r.frame) == 0 {
-		r.frame, r.begun = append(strconv.AppendUint(append(r.frame, `{"type":"rows","run":`...), r.number, 10), `,"rows":[[`...), time.Now()
-	} else {
-		r.frame = append(r.frame, `,[`...)
+		r.begun = time.Now()
 	}
-	for i, c := range cells {
-		if i > 0 {
-			r.frame = append(r.frame, ',')
-		}
-		switch {
-		case c.Text == nil:
-			r.frame = append(r.frame, "null"...)
-		case c.Size > int64(len(c.Text)):
-			r.frame = append(appendText(append(r.frame, '['), c.Text), ',')
-			r.frame = append(strconv.AppendInt(r.frame, c.Size, 10), ']')
-		default:
-			r.frame = appendText(r.frame, c.Text)
-		}
-	}
-	r.frame = append(r.frame, ']')
+	r.frame = r.form.row(r.frame, cells)
 	r.rows++
 	r.all++
 	if r.all > 1 && len(r.frame) < rowsFrame && (r.all%64 != 0 || time.Since(r.begun) < rowsDelay) {
 		return nil
 	}
 	return r.flush()
+}
+
+// shownRows are the rows of a run as they are shown.
+type shownRows struct{ run uint64 }
+
+// row implements [rowForm]. A value is a string, null, or, where it is more than is sent, an array with its beginning and its
+// size.
+func (s *shownRows) row(frame []byte, cells []protocol.Cell) []byte {
+	if len(frame) == 0 {
+		frame = append(strconv.AppendUint(append(frame, `{"type":"rows","run":`...), s.run, 10), `,"rows":[[`...)
+	} else {
+		frame = append(frame, `,[`...)
+	}
+	for i, c := range cells {
+		if i > 0 {
+			frame = append(frame, ',')
+		}
+		switch {
+		case c.Text == nil:
+			frame = append(frame, "null"...)
+		case c.Size > int64(len(c.Text)):
+			frame = append(appendText(append(frame, '['), c.Text), ',')
+			frame = append(strconv.AppendInt(frame, c.Size, 10), ']')
+		default:
+			frame = appendText(frame, c.Text)
+		}
+	}
+	return append(frame, ']')
+}
+
+// frame implements [rowForm].
+func (*shownRows) frame(frame []byte) ([]byte, websocket.MessageType) {
+	return append(frame, "]}"...), websocket.MessageText
 }
 
 // rowsDelay is for how long rows wait for others that are sent with them, about.
@@ -638,10 +687,10 @@ func (r *results) flush() error {
 	if len(r.frame) == 0 {
 		return nil
 	}
-	b := append(r.frame, "]}"...)
+	b, typ := r.form.frame(r.frame)
 	r.frame = b[:0]
 	r.update(func() { r.sent += int64(len(b)) })
-	return r.write(websocket.MessageText, b)
+	return r.write(typ, b)
 }
 
 // wait waits until the browser has room for another row, and wants it. It is false when nobody
@@ -650,15 +699,22 @@ func (r *results) wait() (bool, error) {
 	for {
 		r.mu.Lock()
 		changed, dropped := r.changed, r.dropped
-		full, enough := r.sent-r.acked >= rowsWindow, r.all >= r.granted
+		full, enough := r.sent-r.acked >= rowsWindow, r.all >= r.granted || r.saver != nil && r.saver.bytes >= maxSavedBytes
 		r.mu.Unlock()
 		if dropped {
-			r.frame, r.cut = r.frame[:0], true
+			if r.saver == nil || !r.saver.full { // a file that is full is sent
+				r.frame = r.frame[:0]
+			}
+			r.cut = true
 			return false, nil
 		}
 		if !full && !enough {
 			r.paused = false
 			return true, nil
+		}
+		if r.saver != nil && enough {
+			r.fill()
+			return false, nil
 		}
 		if err := r.flush(); err != nil {
 			return false, err
@@ -679,16 +735,25 @@ func (r *results) wait() (bool, error) {
 
 // End implements [protocol.Results].
 func (r *results) End(tag string) error {
+	out := resultEnd{Type: "end", Run: r.number, Tag: tag, Rows: r.rows, Cut: r.cut}
+	if r.saver != nil && (!r.cut || r.saver.full) { // what somebody has given up has no end
+		var err error
+		if r.frame, out.savedFile, err = r.saver.end(r.frame, r.rows); err != nil {
+			return err
+		}
+	}
 	if err := r.flush(); err != nil {
 		return err
 	}
-	cut := r.cut
 	r.cut = false
-	return r.send(resultEnd{"end", r.number, tag, r.rows, cut})
+	return r.send(out)
 }
 
 // Fail implements [protocol.Results].
 func (r *results) Fail(n protocol.ServerNotice) error {
+	if r.saver != nil && r.saver.full && r.saver.open && n.Severity == "ERROR" {
+		return r.End("") // it was given up since the file was full
+	}
 	if err := r.flush(); err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/identity/ca"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
 )
@@ -57,6 +58,8 @@ type Handler struct {
 	Requests *review.Desk
 	// Offline makes and uses grants that count while the store does not answer. Nil: there are none.
 	Offline Offline
+	// Authorities are those that sign certificates. Nil: the gateway has none.
+	Authorities func() []*ca.Authority
 	// Agents returns what is known of agents that dial out. Nil: none can connect.
 	Agents func(ctx context.Context) ([]Agent, error)
 	// Deciders proves by a password who decides. Nil: nobody decides here.

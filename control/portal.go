@@ -75,6 +75,8 @@ type Portal struct {
 	Clients Clients
 	// Outbox tells people of requests.
 	Outbox *review.Outbox
+	// AIAgents are what AI agents come in by. Nil: they do not.
+	AIAgents *AIAgents
 }
 
 // DefaultLife is how long a certificate is valid where nobody says otherwise.

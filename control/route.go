@@ -146,6 +146,8 @@ func routes() []route {
 		{"POST", "/v1/policy/replay", "What a draft of objects would have done with what is on record: of at most 31 days, 20,000 operations and 30 seconds. It needs the permission watch, too.", audit.AdminRead, access{permission: Configure}, ReplayQuestion{}, ReplayAnswer{}, false, (*Handler).replayDraft},
 		{"POST", "/v1/resources/{name}/test", "Try whether the gateway reaches a resource and logs in there, step by step.", audit.AdminConfiguration, access{permission: Configure}, nil, ResourceTest{}, false, (*Handler).testResource},
 
+		{"GET", "/v1/authorities", "The authorities that sign certificates, with the keys that are trusted.", audit.AdminConfiguration, access{permission: Configure}, nil, AuthorityList{}, false, (*Handler).listAuthorities},
+		{"POST", "/v1/authorities/{purpose}/rotate", "Have another key sign certificates for users, servers or agents, once those who trust the authority have learned of it.", audit.AdminConfigure, access{personal: true, permission: Configure}, RotateRequest{}, Authority{}, false, (*Handler).rotateAuthority},
 		{"GET", "/v1/agents", "The agents that dial out, which reach resources of private networks: who has enrolled, and how this gateway sees them.", audit.AdminConfiguration, access{permission: Configure}, nil, AgentList{}, false, (*Handler).listAgents},
 
 		{"GET", "/v1/channels", "The channels by which people are told of requests, and how they are doing.", audit.AdminConfiguration, access{permission: Configure}, nil, ChannelList{}, false, (*Handler).listChannels},

@@ -127,7 +127,7 @@ func (h *Handler) listRunbooks(c *call, b Runbooks) error {
 func (h *Handler) showRunbook(c *call, b Runbooks) error {
 	d, err := b.Show(c.Context(), c.who, c.PathValue("source"), c.PathValue("name"))
 	if err != nil {
-		return runbookError(err)
+		return RunbookError(err)
 	}
 	h.answer(c.w, http.StatusOK, d)
 	return nil
@@ -143,7 +143,7 @@ func (h *Handler) planRun(c *call, b Runbooks) error {
 	}
 	p, err := b.Plan(c.Context(), c.who, q)
 	if err != nil {
-		return runbookError(err)
+		return RunbookError(err)
 	}
 	h.answer(c.w, http.StatusOK, p)
 	return nil
@@ -156,7 +156,7 @@ func (h *Handler) suggestValues(c *call, b Runbooks) error {
 	}
 	list, err := b.Values(c.Context(), c.who, q)
 	if err != nil {
-		return runbookError(err)
+		return RunbookError(err)
 	}
 	h.answer(c.w, http.StatusOK, list)
 	return nil
@@ -172,7 +172,7 @@ func (h *Handler) startRun(c *call, b Runbooks) error {
 	}
 	r, err := b.Start(c.Context(), c.who, q)
 	if err != nil {
-		return runbookError(err)
+		return RunbookError(err)
 	}
 	h.answer(c.w, http.StatusAccepted, r)
 	return nil
@@ -200,7 +200,7 @@ func (c *call) findRun(b Runbooks) (*runbook.Run, error) {
 		err = runbook.ErrNoRun
 	}
 	if err != nil {
-		return nil, runbookError(err)
+		return nil, RunbookError(err)
 	}
 	return r, nil
 }
@@ -229,8 +229,8 @@ func (h *Handler) cancelRun(c *call, b Runbooks) error {
 	return nil
 }
 
-// runbookError is why something is not done with a runbook, as the API tells it.
-func runbookError(err error) error {
+// RunbookError is why something is not done with a runbook, as the API tells it.
+func RunbookError(err error) error {
 	var told *Error
 	switch {
 	case errors.As(err, &told):

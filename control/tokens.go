@@ -16,7 +16,9 @@ type Token struct {
 	ID       string         `json:"id"`
 	Label    string         `json:"label"`
 	Subject  string         `json:"subject"`
-	User     string         `json:"user"` // the login that it is the password of is USER~ID
+	User     string         `json:"user"`               // the login that it is the password of is USER~ID
+	Agent    string         `json:"agent,omitempty"`    // the AI agent that it proves; it is nobody's password
+	Audience string         `json:"audience,omitempty"` // the only address that takes an agent's
 	Scopes   []tokens.Scope `json:"scopes,omitempty"`
 	Created  time.Time      `json:"created"`
 	Expires  time.Time      `json:"expires"`
@@ -33,6 +35,9 @@ type TokenRequest struct {
 	Label   string         `json:"label"`
 	Scopes  []tokens.Scope `json:"scopes,omitempty"` // empty: all that the caller may
 	Seconds int64          `json:"seconds"`          // how long it is valid
+	// Agent names an AI agent that acts for the caller, with her rights within the scopes. Its token is for the MCP server, and for nothing
+	// else.
+	Agent string `json:"agent,omitempty"`
 }
 
 // NewToken is the answer to POST /v1/tokens.
@@ -42,7 +47,7 @@ type NewToken struct {
 }
 
 func shownToken(t *tokens.Token) Token {
-	return Token{t.ID, t.Label, t.Subject, t.User, t.Scopes, t.Created, t.Expires, t.LastUsed}
+	return Token{t.ID, t.Label, t.Subject, t.User, t.Agent, t.Audience, t.Scopes, t.Created, t.Expires, t.LastUsed}
 }
 
 var errNoTokens = NotFound("this gateway has no access tokens")
@@ -81,11 +86,18 @@ func (h *Handler) createToken(c *call) error {
 	if req.Seconds <= 0 || req.Seconds > int64(tokens.MaxLife/time.Second) {
 		return badRequest("seconds: want 1 to %d, got %d", int64(tokens.MaxLife/time.Second), req.Seconds)
 	}
+	audience := ""
+	if req.Agent != "" {
+		if c.portal.AIAgents == nil {
+			return errNoAgents
+		}
+		audience = c.portal.AIAgents.URL
+	}
 	if err := h.record(audit.Action{Type: audit.AdminToken, Action: "create", By: c.who, Reason: req.Label, Remote: c.RemoteAddr}); err != nil {
 		return err
 	}
 	t, secret, err := c.portal.Tokens.Create(c.Context(), tokens.Token{
-		Label: req.Label, Subject: c.who.Subject, User: LoginName(c.who), Scopes: req.Scopes, Creator: c.who.Subject,
+		Label: req.Label, Subject: c.who.Subject, User: LoginName(c.who), Scopes: req.Scopes, Creator: c.who.Subject, Agent: req.Agent, Audience: audience,
 		Expires: time.Now().Add(time.Duration(req.Seconds) * time.Second),
 	})
 	if err != nil {

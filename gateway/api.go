@@ -9,9 +9,11 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"strings"
 
 	"github.com/sallyport/sallyport/console"
 	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/control/mcp"
 	"github.com/sallyport/sallyport/identity/link"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -26,6 +28,7 @@ import (
 //	/auth/     logins at identity providers
 //	/link/     pages of login links
 //	/app/      logins for applications that are served at hosts of their own
+//	/mcp       AI agents, where the config file asks for it; see package mcp
 //	/v1/       what commands and the console ask; see package control
 //	/          the console, where the config file asks for it; see package console
 func (g *Gateway) API() http.Handler {
@@ -36,6 +39,8 @@ func (g *Gateway) API() http.Handler {
 	mux.HandleFunc("/slack/{name}", g.serveChannel("slack"))
 	mux.HandleFunc("/teams/{name}", g.serveChannel("teams"))
 	mux.HandleFunc("/jira/{name}", g.serveChannel("jira"))
+	mux.Handle(mcp.Path, g.mcp)
+	mux.Handle(mcp.MetadataPath, g.mcp)
 	for _, path := range []string{"/v1/", "/auth/", link.Path, control.AppPath} {
 		mux.Handle(path, g.control)
 	}
@@ -99,6 +104,10 @@ func (g *Gateway) portal() *control.Portal {
 	}
 	out.Identities, out.Configuration, out.Access, out.Outbox, out.Clients, out.Rules = identities{g}, g.configuration(), g.access(), g.outbox, clients{g}, rules{g}
 	out.Runbooks = g.runbooks.api()
+	if m := p.config.MCP; m.Enabled {
+		rows, bytes := m.Bounds()
+		out.AIAgents = &control.AIAgents{URL: strings.TrimSuffix(p.config.API.URL, "/") + mcp.Path, Rows: rows, Bytes: bytes, Link: p.config.RequestURL}
+	}
 	if logins := p.people.logins; logins != nil {
 		for _, provider := range logins.Providers {
 			out.Providers = append(out.Providers, control.LoginProvider{Name: provider.Name(), Device: true})

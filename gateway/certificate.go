@@ -165,10 +165,10 @@ func (g *Gateway) warnOfExpiry(s *shown, now time.Time) {
 }
 
 // issue makes a certificate of the gateway's own authority when a third of the life of
-// the last one is left.
+// the last one is left, or another key signs.
 func (g *Gateway) issue(s *shown, now time.Time) error {
 	leaf := s.pair.Leaf
-	if life := leaf.NotAfter.Sub(leaf.NotBefore); leaf.NotAfter.Sub(now) > life/3 {
+	if life := leaf.NotAfter.Sub(leaf.NotBefore); leaf.NotAfter.Sub(now) > life/3 && s.authority.Signs(leaf) {
 		return nil
 	}
 	pair, err := s.authority.Server(s.names...)
@@ -181,7 +181,7 @@ func (g *Gateway) issue(s *shown, now time.Time) error {
 	}
 	s.pair = pair
 	g.gateway.Renew([]tls.Certificate{pair})
-	g.log.Info("clients are shown a new certificate: the one before expires soon", "expires", pair.Leaf.NotAfter)
+	g.log.Info("clients are shown a new certificate: the one before expires soon, or another key signs", "expires", pair.Leaf.NotAfter)
 	return nil
 }
 

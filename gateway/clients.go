@@ -103,6 +103,23 @@ func (c clients) Database(ctx context.Context, client *proxy.Client, t control.C
 	return s.Clients.Database(ctx, dial, q)
 }
 
+// Command implements [control.Clients].
+func (c clients) Command(ctx context.Context, client *proxy.Client, t control.ClientTarget, q protocol.CommandRequest) (int, error) {
+	s, dial, err := c.reach(client, t)
+	if err != nil {
+		return 0, err
+	}
+	if s.Clients.Command == nil {
+		return 0, fmt.Errorf("%w: %s runs no commands", proxy.ErrNotFound, t.Resource)
+	}
+	conn, err := dial(ctx)
+	if err != nil {
+		return 0, err
+	}
+	q.User = loginOf(client, t)
+	return s.Clients.Command(ctx, conn, q)
+}
+
 // UndoText implements [control.Clients].
 func (c clients) UndoText(resource string, i *proxy.Image) (string, error) {
 	r, err := c.parts().resources.Lookup(context.Background(), resource)

@@ -95,7 +95,20 @@ func (g *Gateway) followAll(ctx context.Context) error {
 // loadAuthorities reads the authorities again, and tells clients of the one that certifies the
 // gateway.
 func (g *Gateway) loadAuthorities(ctx context.Context) error {
-	return errors.Join(g.proofs.certificates.Authority.Load(ctx), g.authority.Load(ctx), g.agents.load(ctx), g.publishAuthority(g.parts().config))
+	var errs []error
+	for _, a := range g.authorities() {
+		errs = append(errs, a.Load(ctx))
+	}
+	return errors.Join(append(errs, g.publishAuthority(g.parts().config))...)
+}
+
+// authorities are all that the gateway has.
+func (g *Gateway) authorities() []*ca.Authority {
+	list := []*ca.Authority{g.proofs.certificates.Authority, g.authority}
+	if g.agents != nil {
+		list = append(list, g.agents.registry.Authority)
+	}
+	return list
 }
 
 // followed has sessions follow what has changed.

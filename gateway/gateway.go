@@ -19,6 +19,7 @@ import (
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/audit/prometheus"
 	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/control/mcp"
 	"github.com/sallyport/sallyport/gateway/backup"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/identity"
@@ -139,6 +140,7 @@ type Gateway struct {
 	inside      inside
 	agents      *agents      // nil: none can connect
 	console     http.Handler // nil: the program was built without
+	mcp         *mcp.Handler
 	unasked     atomic.Bool  // somebody could not be asked about
 	seen        atomic.Int64 // the change in the store's feed that was followed last
 	phase       atomic.Int32 // phaseStarting and so on
@@ -226,6 +228,7 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 		Spool:  f.Data(), Deciders: deciders{identities{g}}, Archive: func() (*audit.Archive, error) { return audit.OpenArchiveWith(g.recordsDir, g.recordsKeys) },
 	}
 	g.control.Authenticate = g.control.Known
+	g.mcp = &mcp.Handler{Control: g.control, Version: o.Version}
 	if err := g.openConsole(); err != nil {
 		return err
 	}
@@ -246,6 +249,7 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	if err := g.openAgents(context.Background(), f); err != nil {
 		return err
 	}
+	g.control.Authorities = g.authorities
 	if err := g.Apply(f); err != nil {
 		return err
 	}

@@ -157,13 +157,14 @@ func (r reviewers) Request(ctx context.Context, s *proxy.Session, op proxy.Op, h
 	if rule == nil {
 		return nil, fmt.Errorf("rule %s is not there any more: connect again", h.Access)
 	}
+	agent := s.Identity.Kind == proxy.Agent // which asks for what its scopes let it do, and is not kept waiting
 	if scoped, err := r.proofs.tokens.Scoped(ctx, s.Identity); err != nil {
 		return nil, err
-	} else if scoped {
+	} else if scoped && !agent {
 		return nil, errors.New("you have no access to " + s.Target.String() + " now, and an access token that has scopes asks for nothing more: ask for it with sallyport request")
 	}
 	return r.desk.Connect(ctx, s, h, review.Connecting{
-		Terms: termsOf(rule, s.Identity, s.Target.Resource), Wait: rule.Request.Connect != policy.ConnectAsk, Again: "ask for access again with sallyport request",
+		Terms: termsOf(rule, s.Identity, s.Target.Resource), Wait: rule.Request.Connect != policy.ConnectAsk || agent && s.Identity.Delegated, Again: "ask for access again with sallyport request",
 	})
 }
 

@@ -102,7 +102,7 @@ func (a *agents) certificate() (*tls.Certificate, error) {
 	defer a.mu.Unlock()
 	if a.cert != nil {
 		leaf := a.cert.Leaf
-		if a.registry.Signs(a.cert) && time.Until(leaf.NotAfter) > leaf.NotAfter.Sub(leaf.NotBefore)/3 {
+		if a.registry.Authority.Signs(leaf) && time.Until(leaf.NotAfter) > leaf.NotAfter.Sub(leaf.NotBefore)/3 {
 			return a.cert, nil
 		}
 	}
@@ -193,14 +193,6 @@ func (a *agents) list(ctx context.Context) ([]control.Agent, error) {
 		})
 	}
 	return list, nil
-}
-
-// load reads the authority again.
-func (a *agents) load(ctx context.Context) error {
-	if a == nil {
-		return nil
-	}
-	return a.registry.Authority.Load(ctx)
 }
 
 // drain tells agents that the gateway ends.

@@ -229,14 +229,14 @@ func (m *Members) Refresh(ctx context.Context, id *proxy.Identity) (*proxy.Ident
 			return nil, fmt.Errorf("%w: %s", ErrDisabled, id.OnBehalfOf)
 		}
 	}
-	_, k, err := m.read(ctx, id.Subject)
+	_, k, err := m.read(ctx, id.Person())
 	if err != nil {
 		return nil, err
 	}
 	if k.Disabled {
-		return nil, fmt.Errorf("%w: %s", ErrDisabled, id.Subject)
+		return nil, fmt.Errorf("%w: %s", ErrDisabled, id.Person())
 	}
-	if id.Kind != proxy.Human { // its definition has its groups
+	if id.Kind != proxy.Human && !id.Delegated { // its definition has its groups
 		return id, nil
 	}
 	groups := append(withoutAssigned(id.Groups), k.Groups...)

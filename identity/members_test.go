@@ -73,6 +73,26 @@ func TestMembersRefuse(t *testing.T) {
 	require.Error(t, err)
 }
 
+// TestMembersDelegated: an agent that a human has made has her assigned groups, and ends with her.
+func TestMembersDelegated(t *testing.T) {
+	m := &identity.Members{Documents: &identity.Memory{}}
+	_, err := m.Assign(t.Context(), "alice", []string{"local:dba"})
+	require.NoError(t, err)
+	agent := &proxy.Identity{Subject: "alice~coder", Kind: proxy.Agent, OnBehalfOf: "alice", Delegated: true, Groups: []string{"dev"}}
+	now, err := m.Refresh(t.Context(), agent)
+	require.NoError(t, err)
+	require.Equal(t, []string{"dev", "local:dba"}, now.Groups)
+	own := *agent
+	own.Delegated = false
+	now, err = m.Refresh(t.Context(), &own)
+	require.NoError(t, err)
+	require.Equal(t, []string{"dev"}, now.Groups, "an agent with groups of its own has no others")
+	_, err = m.Disable(t.Context(), "alice")
+	require.NoError(t, err)
+	_, err = m.Refresh(t.Context(), agent)
+	require.ErrorIs(t, err, identity.ErrDisabled)
+}
+
 // TestMembersRace: of what several administrators do at once, nothing is lost.
 func TestMembersRace(t *testing.T) {
 	m := &identity.Members{Documents: &identity.Memory{}}

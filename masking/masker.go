@@ -153,7 +153,7 @@ func (m *Masker) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, er
 	}
 	kept.begin(v.spread, s.TakenOver())
 	show := m.show(s, profiles, kept)
-	unmasked := len(profiles) == 0 && slices.ContainsFunc(m.unmasked, s.Identity.In)
+	unmasked := len(profiles) == 0 && s.Identity.Kind != proxy.Agent && slices.ContainsFunc(m.unmasked, s.Identity.In)
 	if unmasked && !v.idle() {
 		v.without = append(v.without, "unmasked")
 	}

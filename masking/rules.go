@@ -290,13 +290,18 @@ func (m *Masker) view(id *proxy.Identity, r *proxy.Resource, profiles ...string)
 
 // applies reports whether the i-th rule is about an identity at a resource, and notes that
 // an exception keeps it from that. A nil identity is anybody: all rules that hide something from
-// somebody are about it, and no exceptions.
+// somebody are about it, and no exceptions. No exception is one of agents: a rule that hides nothing
+// counts for them where it does for everybody.
 func (v *view) applies(rule *Rule, i int, id *proxy.Identity, r *proxy.Resource) bool {
+	everybody := rule.Groups == nil && rule.Except == nil
 	if id == nil {
-		return (rule.Resources == nil || rule.Resources(r)) && (!rule.Off || rule.Groups == nil && rule.Except == nil)
+		return (rule.Resources == nil || rule.Resources(r)) && (!rule.Off || everybody)
 	}
 	if rule.Resources != nil && !rule.Resources(r) || rule.Groups != nil && !slices.ContainsFunc(rule.Groups, id.In) {
 		return false
+	}
+	if id.Kind == proxy.Agent {
+		return !rule.Off || everybody
 	}
 	if slices.ContainsFunc(rule.Except, id.In) {
 		v.without = append(v.without, rule.title(i))

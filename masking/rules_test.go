@@ -111,6 +111,39 @@ func TestExceptionsAreNoted(t *testing.T) {
 	}
 }
 
+// TestNoExceptionsForAgents: what is masked for somebody is masked for an agent, whatever exceptions its groups have.
+func TestNoExceptionsForAgents(t *testing.T) {
+	salary := plainColumn("salary", 25, false)
+	pay := Rule{Name: "pay", Columns: []string{"salary"}, With: Redact}
+	except := pay
+	except.Except = []string{"hr"}
+	for name, c := range map[string]Config{
+		"an exception of a rule": {Rules: []Rule{except}},
+		"an exception of all":    {Rules: []Rule{pay}, Unmasked: []string{"hr"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := New(c)
+			require.NoError(t, err)
+			for kind, want := range map[proxy.IdentityKind]string{proxy.Human: "much", proxy.Agent: "[COLUMN]"} {
+				notes := &proxytest.Notes{}
+				g := &proxy.Gateway{Interceptors: []proxy.Interceptor{proxytest.Allow{}, m, notes}}
+				s, connect, err := g.Open(t.Context(), proxy.OpenRequest{
+					Identity: &proxy.Identity{Subject: "alice~coder", Groups: []string{"hr"}, Kind: kind}, Target: proxy.Target{Resource: &proxytest.Resource}, Protocol: "postgres",
+				})
+				require.NoError(t, err)
+				s.Done(connect, &proxy.Outcome{})
+				h, err := m.Intercept(t.Context(), s)
+				require.NoError(t, err)
+				require.Equal(t, want, masked(t, h, salary, "much"), kind)
+				if kind == proxy.Agent {
+					require.Empty(t, notes.All(proxy.NoteExempted), "there is no exception to note")
+				}
+				s.Close(nil)
+			}
+		})
+	}
+}
+
 // TestStrictNamesColumnAndRule: a refusal says which column and which rule, and
 // only columns of strict rules are refused. What the analyser knows decides.
 func TestStrictNamesColumnAndRule(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// Budget is how much one person may do in a time, in all of her sessions to which a rule
+// Budget is how much one person may do in a time, in all of her sessions, and those of agents that act for her, to which a rule
 // applies, at all gateways that share a [Ledger]. What counts is said at [Obligations].
 type Budget struct {
 	Statements, Rows uint64        // 0: without a bound
@@ -348,12 +348,12 @@ type account struct {
 
 // join opens the session's purses.
 func (j *judge) join(policy string, b *Budgets) error {
-	for _, c := range j.rules {
+	for _, c := range j.own {
 		for _, of := range c.Obligations.Budgets {
 			if b == nil {
 				return errBudgets
 			}
-			j.purses = append(j.purses, account{c, b.join(policy, c.Name, j.session.Identity.Subject, of)})
+			j.purses = append(j.purses, account{c, b.join(policy, c.Name, j.session.Identity.Person(), of)})
 		}
 	}
 	j.budgets = b

@@ -223,6 +223,12 @@ func TestWho(t *testing.T) {
 		c.rule.Groups = []string{"dev"}
 		require.Equal(t, c.want, c.rule.MatchesIdentity(&agent), c.name)
 	}
+	agent.OnBehalfOf = "alice"
+	require.False(t, (&Rule{Users: []string{"alice"}}).MatchesIdentity(&agent), "an agent with groups of its own is not its human")
+	agent.Delegated = true
+	require.True(t, (&Rule{Users: []string{"alice"}}).MatchesIdentity(&agent), "what is said of her is said of an agent that she has made")
+	require.False(t, (&Rule{Users: []string{"bot"}}).MatchesIdentity(&agent), "it has no rights of its own")
+	require.False(t, (&Rule{Users: []string{"alice"}, Kinds: []proxy.IdentityKind{proxy.Human}}).MatchesIdentity(&agent))
 	require.True(t, (&Rule{Protocols: []string{"a", "b"}}).MatchesResource(&proxy.Resource{Type: "b"}))
 	require.False(t, (&Rule{Protocols: []string{"a"}}).MatchesResource(&proxy.Resource{Type: "b"}))
 }
@@ -291,7 +297,7 @@ func BenchmarkAskWithConditions(b *testing.B) {
 		Relations: []proxy.Relation{{Schema: "public", Name: "orders", Effects: proxy.EffectRead}, {Schema: "sales", Name: "regions", Effects: proxy.EffectRead}},
 	})
 	s := &proxy.Session{Identity: &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}, Target: orders}
-	j := newJudge(s, p.about(s.Identity, s.Target), nil)
+	j := newJudge(s, p.sides(s.Identity, s.Target), nil)
 	j.usage = &usage{}
 	b.ReportAllocs()
 	for b.Loop() {

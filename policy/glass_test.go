@@ -173,7 +173,7 @@ func TestGlassAsksOnce(t *testing.T) {
 	require.NoError(t, err)
 	defer s.Close(nil)
 	for _, granted := range []int{1, 2} {
-		d := decide(p.about(s.Identity, s.Target), l, s, time.Now(), RecordingFull, false)
+		d := decide(p.about(s.Identity, s.Target), l, s, s.Identity, time.Now(), RecordingFull, false)
 		require.Len(t, d.granted, granted)
 		require.Len(t, d.reviews, 1)
 		require.Len(t, d.rules, 1)

@@ -72,21 +72,27 @@ func (p *Policy) As(name string) *Policy {
 
 // Intercept works out what the session's identity may do at its target.
 func (p *Policy) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
-	return newJudge(s, p.about(s.Identity, s.Target), p.grants).hooks(p.name, p.budgets)
+	return newJudge(s, p.sides(s.Identity, s.Target), p.grants).hooks(p.name, p.budgets)
 }
 
 // May reports whether id may connect to a target under some conditions, for lists of
 // resources.
 func (p *Policy) May(id *proxy.Identity, t proxy.Target) bool {
+	rules := p.sides(id, t)
+	return may(rules.own, p.grants, id, t) && (rules.human == nil || may(rules.human, both(p.grants, id), id.Human(), t))
+}
+
+// may reports whether rules let id connect to a target under some conditions.
+func may(rules []*compiled, grants Grants, id *proxy.Identity, t proxy.Target) bool {
 	may := false
-	for _, c := range p.about(id, t) {
+	for _, c := range rules {
 		if c.deny.kinds&kinds(proxy.KindConnect) != 0 && !c.When.given() && !c.Unless.given() {
 			return false
 		}
 		parts := []*compiled{c}
 		if c.Request != nil {
-			granted, _ := c.granted(p.grants, nil, id, t)
-			broken, _ := c.glass(p.grants, id, t)
+			granted, _ := c.granted(grants, nil, id, t)
+			broken, _ := c.glass(grants, id, t)
 			parts = []*compiled{granted, broken}
 		}
 		may = may || slices.ContainsFunc(parts, func(c *compiled) bool { return c != nil && c.allow.kinds&kinds(proxy.KindConnect) != 0 })
@@ -106,7 +112,7 @@ type Decision struct {
 
 // Decide returns what the rules that apply to the session now ask for.
 func (p *Policy) Decide(s *proxy.Session) Decision {
-	d := decide(p.about(s.Identity, s.Target), p.grants, s, s.Now(), RecordingFull, false)
+	d := p.sides(s.Identity, s.Target).decide(p.grants, s, s.Now(), RecordingFull, false)
 	out := Decision{Obligations: d.duties, Until: d.until}
 	for _, c := range d.rules {
 		out.Rules = append(out.Rules, c.Name)
@@ -147,12 +153,13 @@ type decision struct {
 	granted []string       // the requests by which anything is allowed
 	opens   []string       // those of them that count once the session is opened by them
 	purses  []*purse       // of the budgets per person of rules
+	human   *decision      // what the human of an agent may do, where that may be less; nil otherwise
 	unmet   *proxy.Verdict // why the session cannot go on with what it began with; nil when it can
 }
 
-// decide works out what rules, which are about a session, let it do at a time. recorded is the level at which it has been from its beginning;
+// decide works out what rules, which are about id in a session, let it do at a time. recorded is the level at which it has been from its beginning;
 // one that begins can have any. One that is connected opens nothing more.
-func decide(rules []*compiled, grants Grants, s *proxy.Session, now time.Time, recorded Recording, connected bool) *decision {
+func decide(rules []*compiled, grants Grants, s *proxy.Session, id *proxy.Identity, now time.Time, recorded Recording, connected bool) *decision {
 	d := &decision{target: s.Target}
 	if grants != nil {
 		d.version = grants.Version()
@@ -167,9 +174,9 @@ func decide(rules []*compiled, grants Grants, s *proxy.Session, now time.Time, r
 				d.waiting = append(d.waiting, c)
 				continue
 			}
-			broken := d.breaks(c, grants, s, recorded)
+			broken := d.breaks(c, grants, s, id, recorded)
 			var part *compiled
-			if part, has = c.granted(grants, s, s.Identity, s.Target); part == nil || has.Opens && connected {
+			if part, has = c.granted(grants, s, id, s.Target); part == nil || has.Opens && connected {
 				switch {
 				case broken:
 					d.oblige(c)
@@ -205,8 +212,8 @@ func (d *decision) grant(has Grant) {
 
 // breaks takes in what a rule allows to a session whose user has broken the glass, and reports whether that counts. The session has
 // to be recorded in full from its beginning.
-func (d *decision) breaks(c *compiled, grants Grants, s *proxy.Session, recorded Recording) bool {
-	part, has := c.glass(grants, s.Identity, s.Target)
+func (d *decision) breaks(c *compiled, grants Grants, s *proxy.Session, id *proxy.Identity, recorded Recording) bool {
+	part, has := c.glass(grants, id, s.Target)
 	switch {
 	case part == nil:
 		return false
@@ -353,6 +360,9 @@ func (d *decision) statement(op *proxy.Statement) proxy.Verdict {
 		if bad, what := c.reaches(op.Facts, e, c.deny.effects); bad != 0 {
 			return d.refuseOn(op.Facts, bad, what, c.Name)
 		}
+	}
+	if d.human != nil {
+		return d.human.statement(op)
 	}
 	return proxy.Pass()
 }

@@ -474,7 +474,7 @@ func TestGrantCostsNothing(t *testing.T) {
 	l.set("prod", g, "")
 	s, err := requesting(t, l, onRequest)
 	require.NoError(t, err)
-	j := newJudge(s, compiledOf(t, onRequest), l)
+	j := newJudge(s, sides{own: compiledOf(t, onRequest)}, l)
 	op := statement(proxy.EffectRead)
 	require.Zero(t, testing.AllocsPerRun(100, func() {
 		if v := j.ask(context.Background(), op); v.Refuses() {

@@ -17,7 +17,7 @@ type Rule struct {
 	// rule's place in the list.
 	Name string
 	// Groups and Users say which users it is about: a member of any group, or any of the
-	// users; "*" is everybody.
+	// users; "*" is everybody. A delegated agent is named by its human.
 	Groups []string
 	Users  []string
 	// Claims narrow that to those who have every claim, with a value that one of its globs
@@ -73,7 +73,7 @@ func (r *Rule) MatchesIdentity(id *proxy.Identity) bool {
 			return false
 		}
 	}
-	return slices.Contains(r.Users, id.Subject) || slices.Contains(r.Users, "*") || slices.Contains(r.Groups, "*") ||
+	return slices.Contains(r.Users, id.Person()) || slices.Contains(r.Users, "*") || slices.Contains(r.Groups, "*") ||
 		slices.ContainsFunc(r.Groups, id.In)
 }
 

@@ -16,8 +16,8 @@ import (
 // used of its budgets.
 type judge struct {
 	session *proxy.Session
-	rules   []*compiled // about the session
-	grants  Grants      // nil: none of the rules is asked for
+	sides          // the rules about the session
+	grants  Grants // nil: none of the rules is asked for
 	current atomic.Pointer[decision]
 	*usage
 	masking []string  // the profiles that the session was given with these rules
@@ -68,12 +68,12 @@ type counted struct {
 // waits are the kinds of operations that can be open while nothing happens.
 var waits = kinds(proxy.KindShell, proxy.KindSubsystem, proxy.KindAgent, proxy.KindX11)
 
-func newJudge(s *proxy.Session, rules []*compiled, grants Grants) *judge {
-	j := &judge{session: s, rules: rules}
-	if slices.ContainsFunc(rules, func(c *compiled) bool { return c.Request != nil }) {
+func newJudge(s *proxy.Session, rules sides, grants Grants) *judge {
+	j := &judge{session: s, sides: rules}
+	if slices.ContainsFunc(rules.all(), func(c *compiled) bool { return c.Request != nil }) {
 		j.grants = grants
 	}
-	j.current.Store(decide(rules, j.grants, s, s.Now(), RecordingFull, false))
+	j.current.Store(rules.decide(j.grants, s, s.Now(), RecordingFull, false))
 	return j
 }
 
@@ -81,7 +81,7 @@ func newJudge(s *proxy.Session, rules []*compiled, grants Grants) *judge {
 func (j *judge) hooks(name string, budgets *Budgets) (proxy.Hooks, error) {
 	h := proxy.Hooks{Ask: j.ask}
 	limits, changes, rows, carried := false, false, false, false
-	for _, c := range j.rules {
+	for _, c := range j.all() {
 		limits = limits || c.Obligations.limits()
 		carried = carried || c.Obligations.carried()
 		rows = rows || c.Obligations.countsRows()
@@ -105,7 +105,7 @@ func (j *judge) hooks(name string, budgets *Budgets) (proxy.Hooks, error) {
 	h.State = j.usage
 	// Not all that was granted is for a session that is recorded less, or that is open already.
 	if j.joined.Load() || len(j.current.Load().granted) > 0 && j.recording < RecordingFull {
-		d := decide(j.rules, j.grants, j.session, j.session.Now(), j.recording, j.joined.Load())
+		d := j.sides.decide(j.grants, j.session, j.session.Now(), j.recording, j.joined.Load())
 		j.open(d)
 		j.current.Store(d)
 	}
@@ -118,13 +118,13 @@ func (j *judge) hooks(name string, budgets *Budgets) (proxy.Hooks, error) {
 	j.judge.Store(j)
 	h.Start, h.Flow, h.Done, h.Close = j.start, j.flow, j.done, j.close
 	h.Show = proxy.HidesNothing // it counts
-	if !rows && !slices.ContainsFunc(j.rules, func(c *compiled) bool { return c.Obligations.Idle > 0 }) {
+	if !rows && !slices.ContainsFunc(j.own, func(c *compiled) bool { return c.Obligations.Idle > 0 }) {
 		h.Flow = nil
 	}
 	j.timer = time.AfterFunc(1<<62, j.wake)
 	if j.grants != nil {
 		j.by(j.current.Load())
-		j.stop = j.grants.Watch(j.session.Identity.Subject, j.regranted)
+		j.stop = watch(j.grants, j.session.Identity, j.regranted)
 	}
 	j.wake()
 	return h, nil
@@ -146,7 +146,7 @@ func (j *judge) decision() *decision {
 
 // decide makes the decision of the moment anew.
 func (j *judge) decide(now time.Time) *decision {
-	d := decide(j.rules, j.grants, j.session, now, j.recorded(), j.usage != nil && j.joined.Load())
+	d := j.sides.decide(j.grants, j.session, now, j.recorded(), j.usage != nil && j.joined.Load())
 	j.open(d)
 	if j.usage != nil {
 		d.unmet = j.unmet(d)
@@ -173,7 +173,7 @@ func (j *judge) ask(ctx context.Context, op proxy.Op) proxy.Verdict {
 		return *d.unmet
 	}
 	if j.usage != nil && op.Info().Kind == proxy.KindConnect && v.Action == proxy.ActionAllow {
-		for range j.rules { // each of which may have a grant that is spent
+		for range j.own { // each of which may have a grant that is spent
 			err := j.enter(ctx, d)
 			if err == nil {
 				j.joined.Store(true)

@@ -189,9 +189,17 @@ func (s *Session) Ask(ctx context.Context, op Op) *Verdict {
 		m.by = ""
 	}
 	if m.verdict.Refuses() && !s.Dry {
+		s.tellRefused(op, m)
 		s.Done(op, &Outcome{})
 	}
 	return &m.verdict
+}
+
+// tellRefused tells the session's client that op does not run.
+func (s *Session) tellRefused(op Op, m *Meta) {
+	if s.client != nil && s.client.Refused != nil {
+		s.client.Refused(op, &m.verdict)
+	}
 }
 
 // Refuse records that the handler itself refused op, by v, without asking the
@@ -207,6 +215,7 @@ func (s *Session) refuse(op Op, as Meta) {
 	m.ID, m.At, m.op = s.lastID.Add(1), time.Now(), op
 	s.enter(m)
 	s.leave(m)
+	s.tellRefused(op, m)
 	s.Done(op, &Outcome{})
 }
 

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -29,7 +30,13 @@ type Client struct {
 	Held func(op Op, p *Pending)
 	// Noted is told of each note, after it is on record.
 	Noted func(op Op, n *Note)
+	// Refused is told of each operation that does not run, Connect too, and why.
+	Refused func(op Op, v *Verdict)
 }
+
+// ErrParked is the cause with which a client ends the context of a [Pending]'s Wait when she leaves and comes back
+// later with the same operation: the request goes on, and the approval is used then.
+var ErrParked = errors.New("the client comes back when it is decided")
 
 // ServeClient serves one connection of a client that is known already, and returns when it
 // has ended. Shutdown lets it end as the connections of [Gateway.Serve]; when ctx ends it is

@@ -48,9 +48,31 @@ type Identity struct {
 	Claims     map[string]string
 	Kind       IdentityKind
 	OnBehalfOf string // the human's subject, for an Agent
-	Method     Method
-	AuthTime   time.Time
-	Expires    time.Time // sessions end by then; zero is never
+	// Delegated says of an Agent that its rights are those of its human, or less: what is said of
+	// her, by her subject and her groups, is said of it.
+	Delegated bool `json:",omitempty"`
+	Method    Method
+	AuthTime  time.Time
+	Expires   time.Time // sessions end by then; zero is never
+}
+
+// Person returns the subject by which rules and directories know the identity: that of the human
+// for a delegated agent, and the identity's own for everybody else.
+func (id *Identity) Person() string {
+	if id.Kind == Agent && id.Delegated {
+		return id.OnBehalfOf
+	}
+	return id.Subject
+}
+
+// Human returns the identity of the human for whom a delegated agent acts, as she would come herself; nil: id is not such an agent.
+func (id *Identity) Human() *Identity {
+	if id.Kind != Agent || !id.Delegated {
+		return nil
+	}
+	her := *id
+	her.Subject, her.Name, her.Kind, her.OnBehalfOf, her.Delegated = id.OnBehalfOf, id.OnBehalfOf, Human, "", false
+	return &her
 }
 
 // In reports whether the identity belongs to group.

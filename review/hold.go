@@ -206,10 +206,10 @@ func (h *held) over(r *Request) proxy.Verdict {
 const lastly = 3 * time.Second
 
 // leave gives up the request of a client that waits no more: because it cancelled, left, or waited long enough. At the gateway's end
-// the request stays, for when she is back.
+// the request stays, for when she is back, as it does for who says that she comes back.
 func (h *held) leave(ctx context.Context) proxy.Verdict {
 	d, cause := h.desk, context.Cause(ctx)
-	if errors.Is(cause, proxy.ErrShutdown) {
+	if errors.Is(cause, proxy.ErrShutdown) || errors.Is(cause, proxy.ErrParked) {
 		return h.refuse(proxy.CauseApproval, "request "+h.id+" waits still", "Connect again and send the same, to wait on.")
 	}
 	as := Cancelled

@@ -2,12 +2,12 @@ package replay
 
 import (
 	"bytes"
-	"encoding/csv"
 	"errors"
 	"io"
 	"iter"
 
 	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/internal/spreadsheet"
 )
 
 // ErrNotRecorded says that the session has no recording of what is asked for.
@@ -30,11 +30,12 @@ func First(events iter.Seq2[*audit.Event, error], op uint64, fits func(start *au
 
 // CSV writes the recorded rows of operation op, or of the first that has some when op
 // is 0, as CSV (RFC 4180): a line with the columns of each result, and its rows.
-// NULL is empty. events is the session's record from its beginning. It returns how
+// NULL is empty. What a spreadsheet could take for a formula gets an apostrophe
+// before it; numbers stay as they are. events is the session's record from its beginning. It returns how
 // many rows were written, and how many there were, which is more where only a part
 // was recorded. Without rows the error is [ErrNotRecorded].
 func CSV(w io.Writer, events iter.Seq2[*audit.Event, error], op uint64) (written, all uint64, err error) {
-	out := csv.NewWriter(w)
+	out := spreadsheet.NewValueWriter(w)
 	begun := false
 	for e, err := range events {
 		if err != nil {
@@ -67,8 +68,7 @@ func CSV(w io.Writer, events iter.Seq2[*audit.Event, error], op uint64) (written
 	if !begun {
 		return 0, 0, ErrNotRecorded
 	}
-	out.Flush()
-	return written, all, out.Error()
+	return written, all, out.End()
 }
 
 // cells are a row's values; NULL is empty, as COPY writes it.

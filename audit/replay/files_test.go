@@ -92,6 +92,21 @@ func TestCSV(t *testing.T) {
 	require.ErrorIs(t, err, broken)
 }
 
+// TestCSVFormulas: nothing that a user or a database wrote is a formula when the rows are opened in a spreadsheet, nor are the
+// names of columns; numbers stay numbers.
+func TestCSVFormulas(t *testing.T) {
+	var b bytes.Buffer
+	_, _, err := replay.CSV(&b, sequence(
+		&audit.Event{Type: audit.RecordingStart, Op: 1, Stream: "rows", Columns: []string{"=name", "n"}},
+		&audit.Event{Type: audit.RecordingRows, Op: 1, Stream: "rows", Values: [][]*string{
+			row("=HYPERLINK(\"http://a\")", "-5"), row("+1+1", "1"), row("-1-1", "+1.5"), row("@SUM(A1)", "1"), row("\t=1", "1"), row("\r=1", "1"),
+		}},
+		&audit.Event{Type: audit.RecordingEnd, Op: 1, Stream: "rows", Rows: 6},
+	), 0)
+	require.NoError(t, err)
+	require.Equal(t, "'=name,n\n\"'=HYPERLINK(\"\"http://a\"\")\",-5\n'+1+1,1\n'-1-1,+1.5\n'@SUM(A1),1\n'\t=1,1\n\"'\r=1\",1\n", b.String())
+}
+
 func TestOriginal(t *testing.T) {
 	const begins = "age-encryption.org/v1\n"
 	piece := func(op uint64, stream, content string) *audit.Event {

@@ -53,6 +53,10 @@ func adminCommand(c *cli) *cobra.Command {
 			&cobra.Command{Use: "channels", Short: "Channels by which people are told of requests", Example: example("sallyport admin channels ls")},
 			channelsListCommand(c), channelsDeadCommand(c), channelsRetryCommand(c),
 		),
+		family(
+			&cobra.Command{Use: "authorities", Short: "Authorities that sign certificates", Example: example("sallyport admin authorities ls")},
+			authoritiesListCommand(c), authoritiesRotateCommand(c),
+		),
 		offlineCommand(c),
 	)
 }

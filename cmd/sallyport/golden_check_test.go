@@ -57,7 +57,7 @@ var checkedFiles = []checked{
 	{"a word where a time is wanted", "for: 15m", "for: soon"},
 	{"a word where a switch is wanted", "read_only: true", "read_only: perhaps"},
 	{"a number where a section is wanted", "limits:\n", "limits: 5\nxlimits:\n"},
-	{"later: agents", "metrics:", "agents: {mcp: x}\nmetrics:"},
+	{"a word where the switch of MCP is wanted", "metrics:", "mcp: {enabled: x}\nmetrics:"},
 	{"later: store", "metrics:", "store: {sqlite: x}\nmetrics:"},
 	{"later: oidc", "identity:\n", "identity:\n  oidc: {issuer: x}\n"},
 	{"later: redis", "listen:\n", "listen:\n  redis: 127.0.0.1:6379\n"},
@@ -208,9 +208,6 @@ func TestGoldenCheck(t *testing.T) {
 	base := string(b)
 	g := newGolden("check.txt", "exit", "lines of problems", "case")
 	seen := make(map[string]bool)
-	for _, name := range regexp.MustCompile(`env:([A-Z0-9_]+)`).FindAllStringSubmatch(base, -1) {
-		t.Setenv(name[1], "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=") // 32 bytes, as keys of the log are
-	}
 	for _, c := range checkedFiles {
 		require.False(t, seen[c.name], c.name)
 		seen[c.name] = true
@@ -227,14 +224,7 @@ func TestGoldenCheck(t *testing.T) {
 			require.Equal(t, 1, strings.Count(base, c.from), "%s: %q", c.name, c.from)
 			text = strings.Replace(base, c.from, c.to, 1)
 		}
-		dir := t.TempDir()
-		file := filepath.Join(dir, "sallyport.yaml")
-		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-		require.NoError(t, os.Mkdir(filepath.Join(dir, "secrets"), 0o700))
-		for _, name := range []string{"ro", "rw", "s3"} {
-			require.NoError(t, os.WriteFile(filepath.Join(dir, "secrets", name), []byte("secret"), 0o600))
-		}
-		keyPair(t, filepath.Join(dir, "secrets", "vm1"))
+		file := withSecrets(t, text)
 		code, out, errs := sallyport(t, "", "check", "-c", file)
 		require.Equal(t, code == exitOK, out != "", "%s: only a good file is said to be one: %s%s", c.name, out, errs)
 		require.NotContains(t, errs, "hunter2", c.name)
@@ -245,6 +235,23 @@ func TestGoldenCheck(t *testing.T) {
 	code, _, _ = sallyport(t, "", "check", "-nonsense")
 	g.add(fmt.Sprint(code), "", "an unknown flag")
 	g.check(t)
+}
+
+// withSecrets writes a config file, check.yaml or one that was made of it, and everything that it refers to.
+func withSecrets(t *testing.T, text string) (file string) {
+	t.Helper()
+	for _, name := range regexp.MustCompile(`env:([A-Z0-9_]+)`).FindAllStringSubmatch(text, -1) {
+		t.Setenv(name[1], "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=") // 32 bytes, as keys of the log are
+	}
+	dir := t.TempDir()
+	file = filepath.Join(dir, "sallyport.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "secrets"), 0o700))
+	for _, name := range []string{"ro", "rw", "s3"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "secrets", name), []byte("secret"), 0o600))
+	}
+	keyPair(t, filepath.Join(dir, "secrets", "vm1"))
+	return file
 }
 
 // problemLines are the numbers of the problems that check writes as

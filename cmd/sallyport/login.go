@@ -30,13 +30,14 @@ type loginOptions struct {
 	profile, provider, user, ca, fingerprint, workload string
 	device, noBrowser, again                           bool
 	proof                                              *proofFlags
+	agent                                              *delegation
 }
 
 func loginCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "login [URL]", GroupID: everydayGroup, Short: "Log in at a gateway with your company's account",
 		Long:    "The browser opens the company's login page; without one, --device shows a code to type elsewhere. What the login leaves on this machine is kept in the user's configuration folder, ends with the login, and is renewed by the other commands. The first time, the gateway's fingerprint is shown: compare it with what its operator says.",
-		Example: example("sallyport login https://gw.example.com:7443", "sallyport login --device", "sallyport login --user bob --ca ca.pem gw.example.com:7443", "sallyport login --step-up"),
+		Example: example("sallyport login https://gw.example.com:7443", "sallyport login --device", "sallyport login --user bob --ca ca.pem gw.example.com:7443", "sallyport login --step-up", "sallyport login --agent coder --action read --resource orders"),
 		Args:    atMost(1),
 	}
 	f := cmd.Flags()
@@ -50,9 +51,15 @@ func loginCommand(c *cli) *cobra.Command {
 	f.StringVar(&o.fingerprint, "fingerprint", "", "the SHA-256 of the gateway's authority, in `hex`: nothing is asked")
 	f.StringVar(&o.workload, "workload", "", "log a program in by its platform's token, in this `file`; \"-\" is standard input")
 	f.BoolVar(&o.again, "step-up", false, "prove yourself again, for rules that ask for a recent login; open connections go on as they were")
-	o.proof = addProofFlags(f)
+	o.proof, o.agent = addProofFlags(f), addDelegation(f)
 	cmd.RunE = does(func(ctx context.Context, args []string) error {
 		o.profile = *profile
+		if err := o.agent.check(); err != nil {
+			return err
+		}
+		if o.agent.name != "" {
+			return answered(o.delegate(ctx, c, args))
+		}
 		if o.again {
 			return answered(o.renew(ctx, c, args))
 		}

@@ -530,6 +530,31 @@ func TestToken(t *testing.T) {
 	require.Equal(t, exitPolicy, code)
 }
 
+// TestLoginAgent: who has logged in gives an agent a token of its own, which is printed once and is not kept.
+func TestLoginAgent(t *testing.T) {
+	r := openRemote(t)
+	r.as(t, "bob")
+	code, _, _ := sallyport(t, "", "login", "--agent", "coder")
+	require.Equal(t, exitNotFound, code, "the gateway serves no agents")
+	const here = "https://gw.example.com/mcp"
+	r.portal.AIAgents = &control.AIAgents{URL: here}
+	secret := strings.TrimSpace(must(t, "login", "--agent", "coder", "--action", "read", "--resource", "orders", "--for", "1h"))
+	id, err := r.portal.Tokens.FindAgent(t.Context(), here, proxy.NewSecret(secret))
+	require.NoError(t, err)
+	require.Equal(t, proxy.Agent, id.Kind)
+	require.NotContains(t, must(t, "token", "ls"), secret)
+	for name, args := range map[string][]string{
+		"a place without an action": {"--agent", "coder", "--resource", "orders"},
+		"flags without an agent":    {"--action", "read"},
+		"a login at once":           {"--agent", "coder", "https://gw.example.com"},
+		"a name":                    {"--agent", "Not A Name"},
+	} {
+		code, out, _ := sallyport(t, "", append([]string{"login"}, args...)...)
+		require.NotZero(t, code, name)
+		require.Empty(t, out, name)
+	}
+}
+
 // TestAdmin: administrators see who logs in, and change what others may do.
 func TestAdmin(t *testing.T) {
 	r := openRemote(t)

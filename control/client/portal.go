@@ -188,6 +188,18 @@ func (c *Client) LogoutUser(ctx context.Context, r control.UserRequest) (*contro
 	return get[control.LoggedOut](ctx, c, http.MethodPost, "/v1/user/logout", r)
 }
 
+// Authorities lists those that sign certificates.
+func (c *Client) Authorities(ctx context.Context) ([]control.Authority, error) {
+	var all control.AuthorityList
+	err := c.call(ctx, http.MethodGet, "/v1/authorities", nil, &all)
+	return all.Authorities, err
+}
+
+// Rotate has another key of the authority for a purpose sign.
+func (c *Client) Rotate(ctx context.Context, purpose string, r control.RotateRequest) (*control.Authority, error) {
+	return get[control.Authority](ctx, c, http.MethodPost, "/v1/authorities/"+url.PathEscape(purpose)+"/rotate", r)
+}
+
 // Channels lists those by which people are told of requests.
 func (c *Client) Channels(ctx context.Context) ([]review.ChannelStatus, error) {
 	var all control.ChannelList

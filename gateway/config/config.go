@@ -67,7 +67,7 @@ type File struct {
 	Limits   Limits              `yaml:"limits"`
 	Shutdown Shutdown            `yaml:"shutdown"`
 	Runbooks []Runbooks          `yaml:"runbooks"`
-	Agents   any                 `yaml:"agents,later"`
+	MCP      MCP                 `yaml:"mcp"`
 	Tunnel   Tunnel              `yaml:"tunnel"`
 	Store    Store               `yaml:"store"`
 	API      API                 `yaml:"api"`

@@ -187,6 +187,7 @@ func (f *File) validateIdentity(d *decoder) {
 	f.validateUsers(d)
 	f.validateFactors(d)
 	f.validateAPI(d)
+	f.validateMCP(d)
 	names := make(map[string]bool)
 	for i := range f.Identity.Providers {
 		p := &f.Identity.Providers[i]

@@ -47,7 +47,7 @@ func TestSchema(t *testing.T) {
 		"an unknown setting":            "resources: [{name: x, type: ssh, ssh: {read_only: true}}]",
 		"a number that is not a number": "limits: {max_sessions: many}",
 		"a choice of nothing":           "access: [{resources: [], allow: [read]}]",
-		"what is not available yet":     "agents: {mcp: x}",
+		"a switch that is a word":       "mcp: {enabled: x}",
 		"a setting of a source":         "secrets: {vault: {adress: 'https://v'}}",
 		"a source of no kind":           "secrets: {eu: {address: 'https://v'}}",
 		"another kind's setting":        "secrets: {eu: {type: exec, address: 'https://v'}}",

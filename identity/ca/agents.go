@@ -371,11 +371,6 @@ func (c *Agents) Gateway(name string) (tls.Certificate, error) {
 	return cert, err
 }
 
-// Signs reports whether the certificate of a gateway is by the key that signs now.
-func (c *Agents) Signs(cert *tls.Certificate) bool {
-	return cert.Leaf.CheckSignatureFrom(c.Authority.signing().cert) == nil
-}
-
 // agentKey says what of a request's key is not that of an agent.
 func agentKey(r *x509.CertificateRequest) error {
 	switch k := r.PublicKey.(type) {

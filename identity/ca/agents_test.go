@@ -278,7 +278,7 @@ func TestAgentsFollowTheAuthority(t *testing.T) {
 	require.NoError(t, trusts(issued.Roots))
 
 	r.now = from.Add(time.Minute)
-	require.False(t, r.Signs(&gateway), "the gateway would not certify itself anew")
+	require.False(t, r.Authority.Signs(gateway.Leaf), "the gateway would not certify itself anew")
 	require.NoError(t, trusts(issued.Roots), "an agent that was renewed does not know the gateway any more")
 	require.Error(t, trusts(issued.Roots[:1]), "the gateway is certified by the key before")
 	require.Error(t, counts(before), "it outlives what it knows")

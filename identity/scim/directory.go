@@ -360,8 +360,8 @@ func (d *Directory) Refresh(_ context.Context, id *proxy.Identity) (*proxy.Ident
 	if !d.loaded {
 		return nil, ErrNotRead
 	}
-	s := d.standing(id.Subject)
-	ours := strings.HasPrefix(id.Subject, d.Provider+"/")
+	s := d.standing(id.Person())
+	ours := strings.HasPrefix(id.Person(), d.Provider+"/")
 	switch {
 	case s.known && !s.active:
 		return nil, ErrDisabled

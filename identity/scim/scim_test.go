@@ -430,6 +430,9 @@ func TestTwoGateways(t *testing.T) {
 	require.NoError(t, two.dir.Follow(t.Context(), KindGroup, group))
 	require.NoError(t, two.dir.Follow(t.Context(), "other", "x"))
 	require.Equal(t, []string{"scim:dba"}, two.groups("entra/o-1"))
+	agent, err := two.dir.Refresh(t.Context(), &proxy.Identity{Subject: "entra/o-1~coder", Kind: proxy.Agent, OnBehalfOf: "entra/o-1", Delegated: true})
+	require.NoError(t, err)
+	require.Equal(t, []string{"scim:dba"}, agent.Groups, "an agent has the groups of its human")
 	require.Len(t, two.told(), 1)
 	require.Equal(t, 200, one.patch("/Users/"+id, `{"op":"replace","path":"active","value":false}`).status)
 	require.NoError(t, two.dir.Load(t.Context()))
@@ -438,12 +441,19 @@ func TestTwoGateways(t *testing.T) {
 	require.NoError(t, two.dir.Follow(t.Context(), KindGroup, group))
 
 	three := &Directory{Documents: docs, Provider: "entra", Required: true}
-	_, err := three.Refresh(t.Context(), &proxy.Identity{Subject: "entra/o-1"})
+	_, err = three.Refresh(t.Context(), &proxy.Identity{Subject: "entra/o-1"})
 	require.ErrorIs(t, err, ErrNotRead)
 	require.NoError(t, three.Load(t.Context()))
 	_, err = three.Refresh(t.Context(), &proxy.Identity{Subject: "entra/o-1"})
 	require.ErrorIs(t, err, ErrDisabled)
 	_, err = three.Refresh(t.Context(), &proxy.Identity{Subject: "entra/o-2"})
+	require.ErrorIs(t, err, ErrUnknown)
+	agentOf := func(human string) *proxy.Identity {
+		return &proxy.Identity{Subject: human + "~coder", Kind: proxy.Agent, OnBehalfOf: human, Delegated: true}
+	}
+	_, err = three.Refresh(t.Context(), agentOf("entra/o-1"))
+	require.ErrorIs(t, err, ErrDisabled, "an agent ends with its human")
+	_, err = three.Refresh(t.Context(), agentOf("entra/o-2"))
 	require.ErrorIs(t, err, ErrUnknown)
 	local, err := three.Refresh(t.Context(), &proxy.Identity{Subject: "root", Groups: []string{"admin", "scim:forged"}})
 	require.NoError(t, err, "local users are not the directory's")

@@ -33,7 +33,7 @@ func (l *Limit) Intercept(ctx context.Context, s *proxy.Session) (proxy.Hooks, e
 	if err != nil {
 		return proxy.Hooks{}, fmt.Errorf("token %s: %w", id, err)
 	}
-	if k.Subject != s.Identity.Subject {
+	if k.subject() != s.Identity.Subject {
 		return proxy.Hooks{}, fmt.Errorf("token %s is not one of %s", id, s.Identity.Subject)
 	}
 	if len(k.Scopes) == 0 {

@@ -16,6 +16,7 @@ import (
 const (
 	Prefix        = "sp_"
 	SessionPrefix = "sps_"
+	AgentPrefix   = "spg_"
 )
 
 const (
@@ -28,7 +29,7 @@ const (
 var letters = base32.StdEncoding.WithPadding(base32.NoPadding)
 
 // Pattern finds secrets in text.
-func Pattern() *regexp.Regexp { return regexp.MustCompile(`\bsp[as]?_[a-z2-7]{32}[0-9a-f]{8}\b`) }
+func Pattern() *regexp.Regexp { return regexp.MustCompile(`\bsp[ags]?_[a-z2-7]{32}[0-9a-f]{8}\b`) }
 
 func checksum(s string) string { return fmt.Sprintf("%08x", crc32.ChecksumIEEE([]byte(s))) }
 

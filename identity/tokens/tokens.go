@@ -53,6 +53,11 @@ type Token struct {
 	User string `json:"user"`
 	// Scopes are what it may be used for, of what its owner may; empty is all of that.
 	Scopes []Scope `json:"scopes,omitempty"`
+	// Agent is the name of the AI agent that it proves, which acts for the owner; empty: it proves
+	// the owner herself. See [Tokens.FindAgent].
+	Agent string `json:"agent,omitempty"`
+	// Audience is the only place that takes an agent's token.
+	Audience string `json:"audience,omitempty"`
 	// Creator is the subject of who made it.
 	Creator string    `json:"creator,omitempty"`
 	Created time.Time `json:"created"`
@@ -124,21 +129,27 @@ func (t *Tokens) Create(ctx context.Context, token Token) (Token, proxy.Secret, 
 	case life <= 0 || life > MaxLife:
 		return token, proxy.Secret{}, fmt.Errorf("a token expires within %d days, got %s", int(MaxLife.Hours()/24), token.Expires.Format(time.DateTime))
 	}
+	if err := token.checkAgent(life); err != nil {
+		return token, proxy.Secret{}, err
+	}
 	for _, s := range token.Scopes {
 		if len(s.Actions) == 0 {
 			return token, proxy.Secret{}, errors.New("a token's scope needs actions, such as read")
 		}
 	}
-	if _, err := t.owner(ctx, token.Subject); err != nil {
+	owner, err := t.owner(ctx, token.Subject)
+	if err != nil {
 		return token, proxy.Secret{}, fmt.Errorf("the token's owner: %w", err)
 	}
-	secret := newSecret(Prefix)
-	verifier, err := scram.NewVerifier(secret)
+	if token.Agent != "" && owner.Kind != proxy.Human {
+		return token, proxy.Secret{}, fmt.Errorf("an agent acts for a human, and %s is not one", token.Subject)
+	}
+	secret, verifier, err := token.newSecret()
 	if err != nil {
 		return token, proxy.Secret{}, err
 	}
 	token.ID = identify(secret)
-	body, err := json.Marshal(kept{token, hash(secret), verifier.String()})
+	body, err := json.Marshal(kept{token, hash(secret), verifier})
 	if err != nil {
 		return token, proxy.Secret{}, err
 	}
@@ -326,7 +337,7 @@ func (t *Tokens) Verifier(ctx context.Context, login string) (string, bool, erro
 	case errors.Is(err, identity.ErrNoDocument):
 	case err != nil:
 		return "", false, err
-	case k.User == user && t.now().Before(k.Expires):
+	case k.User == user && k.Verifier != "" && t.now().Before(k.Expires):
 		return k.Verifier, true, nil
 	}
 	return scram.Mock(t.mock.of(t.Key), login).String(), true, nil
@@ -361,7 +372,7 @@ func (t *Tokens) Authenticate(ctx context.Context, p proxy.Proof) (*proxy.Identi
 	if p.Method != proxy.MethodPassword {
 		proven = subtle.ConstantTimeCompare([]byte(k.Verifier), []byte(p.Verifier)) == 1
 	}
-	if !proven || k.User != user || !t.now().Before(k.Expires) {
+	if !proven || k.User != user || k.Agent != "" || !t.now().Before(k.Expires) {
 		return nil, proxy.ErrUnauthenticated
 	}
 	owner, err := t.owner(ctx, k.Subject)
@@ -392,6 +403,9 @@ func (t *Tokens) Find(ctx context.Context, secret proxy.Secret) (*proxy.Identity
 
 // identity makes the token's identity of its owner's. It ends with the first of both.
 func (k *kept) identity(id *proxy.Identity) *proxy.Identity {
+	if k.Agent != "" {
+		k.delegate(id)
+	}
 	id.Claims = maps.Clone(id.Claims)
 	if id.Claims == nil {
 		id.Claims = make(map[string]string)
@@ -435,19 +449,19 @@ func (t *Tokens) Refresh(ctx context.Context, id *proxy.Identity) (*proxy.Identi
 	if err != nil {
 		return nil, err
 	}
-	if k.Subject != id.Subject || !t.now().Before(k.Expires) {
+	if k.subject() != id.Subject || !t.now().Before(k.Expires) {
 		return nil, errors.New("the access token has expired")
 	}
 	owner, err := t.owner(ctx, k.Subject)
 	if err != nil {
 		return nil, err
 	}
-	if owner.Kind != id.Kind || owner.OnBehalfOf != id.OnBehalfOf {
-		return nil, errors.New("the owner of the access token has changed: connect again")
-	}
 	now := *owner
 	now.Method = id.Method
 	fresh := k.identity(&now)
+	if fresh.Kind != id.Kind || fresh.OnBehalfOf != id.OnBehalfOf {
+		return nil, errors.New("the owner of the access token has changed: connect again")
+	}
 	fresh.AuthTime = id.AuthTime
 	if slices.Equal(fresh.Groups, id.Groups) && maps.Equal(fresh.Claims, id.Claims) {
 		return id, nil

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
@@ -296,6 +297,14 @@ func axe(t testing.TB) string {
 		axeText = string(text)
 	})
 	return axeText
+}
+
+// Downloads has the browser keep what pages save in the directory that it returns, under the names that they ask for.
+func (b *Browser) Downloads() string {
+	b.t.Helper()
+	dir := b.t.TempDir()
+	call(b, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: dir})
+	return dir
 }
 
 // Page is the browser's page, for what is not here.

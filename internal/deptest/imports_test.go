@@ -355,6 +355,9 @@ var heavy = []struct {
 		"only who tells people in Slack builds its library, with review/slack",
 	},
 	{
+		append([]string{"control", "gateway/config"}, decides...), []string{"github.com/modelcontextprotocol/"}, "only who serves AI agents builds their protocol's library, with control/mcp",
+	},
+	{
 		decides, []string{"github.com/open-policy-agent/"}, "only who writes policies in Rego builds the engine, with policy/opa",
 	},
 	{

@@ -23,7 +23,7 @@ type Explanation struct {
 // says how. op is asked as it is: nothing of it runs.
 func (p *Policy) Explain(ctx context.Context, s *proxy.Session, op proxy.Op) Explanation {
 	tracer := topdown.NewBufferTracer()
-	e := Explanation{Input: inputOf(s).ask(op, s.Now(), true)}
+	e := Explanation{Input: inputOf(s, s.Identity).ask(op, s.Now(), true)}
 	result, err := p.evaluate(ctx, e.Input, rego.EvalQueryTracer(tracer), rego.EvalRuleIndexing(false)) // which would leave out rules that do not match
 	if err == nil && op.Info().Kind == proxy.KindConnect {
 		_, err = p.bindingOf(result, s.Target)

@@ -178,9 +178,9 @@ func word[T ~uint8](names []string, v T) string {
 	return "unknown"
 }
 
-// inputOf is the part of a question that a session's operations share.
-func inputOf(s *proxy.Session) Input {
-	id, t := s.Identity, s.Target
+// inputOf is the part of a question that a session's operations share, were it the session of id.
+func inputOf(s *proxy.Session, id *proxy.Identity) Input {
+	t := s.Target
 	in := Input{
 		Version: Version,
 		Identity: Identity{

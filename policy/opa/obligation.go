@@ -78,7 +78,7 @@ func (r *Result) obliged() (o policy.Obligations, err error) {
 // Obligations returns what the policy asks of a session in return for connecting: the zero
 // value when it does not let it connect. An error says that the policy did not decide.
 func (p *Policy) Obligations(ctx context.Context, s *proxy.Session) (policy.Obligations, error) {
-	b, err := p.binds(ctx, s, inputOf(s))
+	b, err := p.bindsAll(ctx, s)
 	if errors.Is(err, errDenied) {
 		return policy.Obligations{}, nil
 	}
@@ -97,7 +97,8 @@ func (p *Policy) Obligations(ctx context.Context, s *proxy.Session) (policy.Obli
 // reads these. What has to be asked for is not let in until it is granted.
 func (p *Policy) May(ctx context.Context, id *proxy.Identity, t proxy.Target) bool {
 	s := &proxy.Session{Identity: id, Target: t}
-	if b, err := p.binds(ctx, s, inputOf(s)); err == nil {
+	b, err := p.bindsAll(ctx, s)
+	if err == nil {
 		if b.request == nil {
 			return true
 		}
@@ -124,21 +125,52 @@ func (p *Policy) binds(ctx context.Context, s *proxy.Session, in Input) (b bindi
 	return b, err
 }
 
+// bindsAll asks what a session is bound to, that of a delegated agent also by what its human is.
+func (p *Policy) bindsAll(ctx context.Context, s *proxy.Session) (binding, error) {
+	b, err := p.binds(ctx, s, inputOf(s, s.Identity))
+	her := s.Identity.Human()
+	if her == nil || err != nil {
+		return b, err
+	}
+	hers, err := p.binds(ctx, s, inputOf(s, her))
+	return b.and(&hers), err
+}
+
+// and is what binds an agent's session: all that it is bound to itself, and that its human is.
+func (b *binding) and(hers *binding) binding {
+	out := *b
+	out.obligations = b.obligations.And(hers.obligations)
+	if out.request == nil {
+		out.request = hers.request
+	}
+	return out
+}
+
 // bind has the package policy carry out what the session is bound to, in the hooks for a's session. When it is
 // not known what that is, the session does not connect.
 func (p *Policy) bind(ctx context.Context, a *asker) (proxy.Hooks, error) {
-	a.bound, a.unbound = p.binds(ctx, a.session, a.input)
-	if errors.Is(a.unbound, errDenied) {
-		a.unbound = nil
-	}
+	a.known(ctx)
 	a.bound.rule = or(a.bound.rule, name)
-	limits, err := p.limits(&a.bound)
+	all := a.bound
+	if a.human != nil {
+		a.human.known(ctx)
+		all = a.bound.and(&a.human.bound)
+	}
+	limits, err := p.limits(&all)
 	if err != nil {
 		return proxy.Hooks{}, fmt.Errorf("what the policy asks for cannot be carried out: %w", err)
 	}
 	h, err := limits.Intercept(ctx, a.session)
 	a.limits = h.Ask
 	return h, err
+}
+
+// known finds out what the session is bound to.
+func (a *asker) known(ctx context.Context) {
+	a.bound, a.unbound = a.policy.binds(ctx, a.session, a.input)
+	if errors.Is(a.unbound, errDenied) {
+		a.unbound = nil
+	}
 }
 
 // connect answers whether the session may connect. The answer must ask for what the session is

@@ -166,15 +166,25 @@ func (p *Policy) Reads() Reads { return p.reads }
 
 // Intercept returns the hooks that ask the policy, and carry out its obligations.
 func (p *Policy) Intercept(ctx context.Context, s *proxy.Session) (proxy.Hooks, error) {
-	in := inputOf(s)
-	alike, err := p.memory.of(in, p.reads)
+	a, err := p.asker(s, s.Identity)
 	if err != nil {
 		return proxy.Hooks{}, err
 	}
-	a := &asker{policy: p, session: s, input: in, alike: alike}
+	if her := s.Identity.Human(); her != nil {
+		if a.human, err = p.asker(s, her); err != nil {
+			return proxy.Hooks{}, err
+		}
+	}
 	h, err := p.bind(ctx, a)
 	h.Ask = a.ask
 	return h, err
+}
+
+// asker asks about a session as if it were that of id.
+func (p *Policy) asker(s *proxy.Session, id *proxy.Identity) (*asker, error) {
+	in := inputOf(s, id)
+	alike, err := p.memory.of(in, p.reads)
+	return &asker{policy: p, session: s, input: in, alike: alike}, err
 }
 
 // asker asks in one session.
@@ -183,6 +193,7 @@ type asker struct {
 	session *proxy.Session
 	input   Input
 	alike   uint64
+	human   *asker // as the human of a delegated agent, which may do what both may; nil: the session is not that of one
 
 	bound   binding                                       // of the session
 	limits  func(context.Context, proxy.Op) proxy.Verdict // which asks whether they are met
@@ -193,6 +204,14 @@ func (a *asker) ask(ctx context.Context, op proxy.Op) proxy.Verdict {
 	v := a.judge(ctx, op)
 	if v.Action == proxy.ActionDeny {
 		return v
+	}
+	if a.human != nil {
+		if hers := a.human.judge(ctx, op); hers.Action == proxy.ActionDeny || hers.Action == proxy.ActionHold && v.Action != proxy.ActionHold {
+			v = hers
+		}
+		if v.Action == proxy.ActionDeny {
+			return v
+		}
 	}
 	limit := a.limits(ctx, op)
 	if limit.Refuses() {

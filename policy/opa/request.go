@@ -98,12 +98,12 @@ func (p *Policy) limits(b *binding) (*policy.Policy, error) {
 // Requestable returns the rule by which access is asked for where s is to connect; nil: it is not asked for. It needs no more of s
 // than an identity and a target. The error says that the policy does not decide.
 func (p *Policy) Requestable(ctx context.Context, s *proxy.Session) (*policy.Rule, error) {
-	b, err := p.binds(ctx, s, inputOf(s))
+	b, err := p.bindsAll(ctx, s)
 	if errors.Is(err, errDenied) {
 		return nil, nil
 	}
 	if err != nil {
-		in := inputOf(s)
+		in := inputOf(s, s.Identity)
 		in.Operation.Kind = proxy.KindConnect.String()
 		return nil, errors.New(p.failed(in, err).Reason)
 	}

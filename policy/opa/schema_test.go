@@ -96,7 +96,7 @@ func TestInputsMeetTheSchema(t *testing.T) {
 	sessions := []*proxy.Session{session, {Identity: &proxy.Identity{Subject: "a"}, Target: proxy.Target{Resource: &proxy.Resource{}}}}
 	for _, s := range sessions {
 		for _, op := range operations() {
-			b, err := json.Marshal(inputOf(s).ask(op, time.Now(), true))
+			b, err := json.Marshal(inputOf(s, s.Identity).ask(op, time.Now(), true))
 			require.NoError(t, err)
 			var v any
 			require.NoError(t, json.Unmarshal(b, &v))
@@ -108,7 +108,7 @@ func TestInputsMeetTheSchema(t *testing.T) {
 }
 
 func TestInput(t *testing.T) {
-	in := inputOf(session).ask(operations()[1], time.Unix(5, 999), true)
+	in := inputOf(session, session.Identity).ask(operations()[1], time.Unix(5, 999), true)
 	require.Equal(t, int64(5e9), in.Time.NowNS)
 	require.Equal(t, Identity{
 		Subject: "alice", Name: "alice", Groups: []string{"dev"}, Claims: map[string]string{}, Kind: "agent", OnBehalfOf: "bob", Method: "oidc", LoginNS: 1e9,
@@ -118,5 +118,5 @@ func TestInput(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, `[null,"a","\\x01","2"]`, string(b))
 	require.Equal(t, "SELECT \uFFFD", in.Operation.Statement.Text)
-	require.Equal(t, []string{"unknown"}, inputOf(session).ask(operations()[3], time.Time{}, true).Operation.Statement.Effects)
+	require.Equal(t, []string{"unknown"}, inputOf(session, session.Identity).ask(operations()[3], time.Time{}, true).Operation.Statement.Effects)
 }

@@ -111,6 +111,28 @@ func TestPinned(t *testing.T) {
 	require.Equal(t, second, now.Commit)
 }
 
+// A tag that is moved changes nothing of a run that was asked for before.
+func TestMovedTag(t *testing.T) {
+	r := newRepository(t)
+	r.write("a.yaml", book("one"))
+	first := r.commit()
+	r.git("tag", "v1")
+	s := r.source(func(c *git.Config) { c.Ref = "refs/tags/v1" })
+	snap := fetched(t, s)
+	require.Equal(t, first, snap.Commit)
+	b, err := snap.Book(t.Context(), "one")
+	require.NoError(t, err)
+	r.write("a.yaml", strings.Replace(book("one"), "select 1", "select 2", 1))
+	second := r.commit()
+	require.Equal(t, first, fetched(t, s).Commit, "the tag has not moved")
+	r.git("tag", "-f", "v1")
+	require.Equal(t, second, fetched(t, s).Commit)
+	again, err := snap.Book(t.Context(), "one")
+	require.NoError(t, err)
+	require.Equal(t, first, snap.Commit)
+	require.Equal(t, b.Runbook.Digest, again.Runbook.Digest)
+}
+
 // A server chooses nothing of the gateway's file system, and only plain files are read.
 func TestHostileTree(t *testing.T) {
 	r := newRepository(t)

@@ -11,10 +11,14 @@ type Plain struct {
 // breaks. Sequences and characters may be cut between calls.
 func (p *Plain) Append(dst, src []byte) []byte {
 	p.buf = p.screen.Append(p.buf[:0], src)
+	from := 0 // of the text that is not appended yet
 	for i := 0; i < len(p.buf); i++ {
 		c := p.buf[i]
-		switch {
-		case c == 0x1b: // Screen passes on whole sequences, and few kinds
+		if c >= 0x20 || c == '\n' || c == '\t' {
+			continue
+		}
+		dst = append(dst, p.buf[from:i]...)
+		if c == 0x1b { // Screen passes on whole sequences, and few kinds
 			i++
 			if i < len(p.buf) && p.buf[i] == '[' {
 				for i++; i < len(p.buf) && (p.buf[i] < 0x40 || p.buf[i] > 0x7e); i++ {
@@ -22,9 +26,8 @@ func (p *Plain) Append(dst, src []byte) []byte {
 			} else if i < len(p.buf) && p.buf[i] < 0x30 {
 				i++
 			}
-		case c >= 0x20 || c == '\n' || c == '\t':
-			dst = append(dst, c)
 		}
+		from = min(i+1, len(p.buf))
 	}
-	return dst
+	return append(dst, p.buf[from:]...)
 }

@@ -32,7 +32,16 @@ const maxSequence = 64
 // Append appends to dst what src draws. Sequences and characters may be cut
 // between calls.
 func (s *Screen) Append(dst, src []byte) []byte {
-	for _, c := range src {
+	for len(src) > 0 {
+		if s.state == ground && len(s.rune) == 0 {
+			n := asItIs(src)
+			dst = append(dst, src[:n]...)
+			if src = src[n:]; len(src) == 0 {
+				break
+			}
+		}
+		c := src[0]
+		src = src[1:]
 		switch s.state {
 		case ground:
 			dst = s.ground(dst, c)
@@ -58,6 +67,34 @@ func (s *Screen) Append(dst, src []byte) []byte {
 	return dst
 }
 
+// asItIs is how much of the beginning of b is characters, and controls, that draw and
+// are passed on as they are.
+func asItIs(b []byte) int {
+	for i := 0; i < len(b); {
+		if c := b[i]; c < utf8.RuneSelf {
+			if !drawn[c] {
+				return i
+			}
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRune(b[i:])
+		if r < 0xa0 || n == 1 {
+			return i
+		}
+		i += n
+	}
+	return len(b)
+}
+
+// drawn says of each ASCII character whether it draws.
+var drawn = func() (t [utf8.RuneSelf]bool) {
+	for c := range t {
+		t[c] = c >= 0x20 && c < 0x7f || bytes.IndexByte([]byte("\n\r\t\b\x0e\x0f"), byte(c)) >= 0
+	}
+	return t
+}()
+
 func (s *Screen) begin() { s.state, s.seq = escape, append(s.seq[:0], 0x1b) }
 
 func (s *Screen) ground(dst []byte, c byte) []byte {
@@ -67,7 +104,7 @@ func (s *Screen) ground(dst []byte, c byte) []byte {
 	switch {
 	case c == 0x1b:
 		s.begin()
-	case c >= 0x20 && c < 0x7f, c == '\n', c == '\r', c == '\t', c == '\b', c == 0x0e, c == 0x0f:
+	case drawn[c]:
 		dst = append(dst, c)
 	}
 	return dst

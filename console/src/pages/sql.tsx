@@ -8,6 +8,7 @@ import { Desk, portion, type Relation, type Run } from "../sql/desk";
 import { Editor } from "../sql/editor";
 import { Grid } from "../sql/grid";
 import { Plan, plan } from "../sql/plan";
+import { AskSave, Saved } from "../sql/save";
 import { Icon } from "../ui/icon";
 import { Empty, useTitle } from "../ui/parts";
 import { State } from "../ui/state";
@@ -44,6 +45,8 @@ function Work({ of: d, again }: { of: Desk; again: () => void }) {
   const [tree, setTree] = useState(innerWidth > 900);
   const type = resources.value?.find((r) => r.name === d.resource)?.type ?? "postgres";
   const execute = () => { const c = editor.current!.chosen(); editor.current!.wrong(0, undefined); setQuery({ show: null }); d.execute(c.text, c.from); };
+  const [saving, setSaving] = useState<{ text: string; from: number } | null>(null);
+  const save = () => { const c = editor.current!.chosen(); if (c.text.trim()) setSaving(c); };
   const explain = () => {
     const c = editor.current!.chosen();
     if (type === "mysql") { setQuery({ show: null }); return d.execute("EXPLAIN " + c.text.replace(/;\s*$/, ""), c.from - 8); }
@@ -82,12 +85,14 @@ function Work({ of: d, again }: { of: Desk; again: () => void }) {
         <button type="button" class="primary small" onClick={execute} disabled={d.running.value || d.state.value !== "open"} title="Ctrl Enter"><Icon name="play" size={14} />Run</button>
         <button type="button" class="small" onClick={() => d.cancel()} disabled={!d.running.value}><Icon name="ban" size={14} />Cancel</button>
         <button type="button" class="small" onClick={explain} disabled={d.running.value || d.state.value !== "open"} title="Ctrl Shift Enter">Explain</button>
+        <button type="button" class="small" onClick={save} disabled={d.running.value || d.state.value !== "open"}><Icon name="download" size={14} />Save rows</button>
         <button type="button" class="quiet small" aria-pressed={tree} onClick={() => setTree(!tree)}><Icon name="layers" size={14} />Tree</button>
         <span class="grow" />
         <Transaction of={d} />
         {info?.deadline && <Left until={info.deadline} from={info.start} />}
         {info ? <A to={"/sessions/" + info.session} class="button small quiet"><bdi>{visible(d.resource)}{info.account && info.account !== "default" ? " as " + visible(info.account) : ""}</bdi></A> : <State tone={d.held.value ? "review" : ended ? "off" : "info"} icon={d.held.value ? "hand" : ended ? "circleSlash" : "clock"} word={d.held.value ? "waits for approval" : ended ? "ended" : "connecting"} />}
       </div>
+      {saving && <AskSave text={saving.text} close={() => setSaving(null)} save={(kind) => { setSaving(null); setQuery({ show: null }); d.execute(saving.text, saving.from, false, kind); }} />}
       {d.held.value && !ended && <Held message={d.held.value.message} request={d.held.value.request} />}
       {info && <Frozen id={info.session} />}
       {ended && <div class="banner" role="alert" data-tone="deny"><Icon name="ban" /><span class="grow">The session has ended{d.reason.value && <>: <bdi>{visible(d.reason.value)}</bdi></>}. A transaction that was open is rolled back.</span><button type="button" class="small" onClick={again}><Icon name="rotateCcw" size={14} />Connect again</button></div>}
@@ -177,7 +182,7 @@ function Outcome({ of: d, put }: { of: Desk; put: (text: string) => void }) {
   const withRows = run.results.filter((r) => r.columns.length);
   const result = withRows[Math.min(which, withRows.length - 1)];
   const step = run.plan && run.results[0]?.rows[0] ? plan(String(run.results[0].rows.map((r) => r[0]).join("\n"))) : null;
-  const show = want === "history" || want === "messages" ? want : step ? "plan" : result ? "rows" : "messages";
+  const show = want === "history" || want === "messages" ? want : step ? "plan" : result || run.save && !run.failure ? "rows" : "messages";
   return (
     <section class="outcome" aria-label="Result">
       <div class="tabs">
@@ -191,7 +196,8 @@ function Outcome({ of: d, put }: { of: Desk; put: (text: string) => void }) {
       </div>
       {run.held && <Held message={run.held.message} request={run.held.request} />}
       {run.failure && <div class="problem" role="alert"><Icon name={run.failure.code === "42501" ? "ban" : "triangleAlert"} /><span class="grow"><bdi>{visible(run.failure.message)}</bdi>{run.failure.detail && <span class="dim"> {visible(run.failure.detail)}</span>}{run.failure.hint && <span> {visible(run.failure.hint)}</span>}</span>{run.failure.code === "42501" && <A to={`/connections/${encodeURIComponent(d.resource)}?ask=1`} class="button small">Ask</A>}</div>}
-      {show === "rows" && result && <Grid of={result} turn={turn} columns={run.columns} resource={d.resource} />}
+      {show === "rows" && run.save && <Saved of={run} />}
+      {show === "rows" && result && !run.save && <Grid of={result} turn={turn} columns={run.columns} resource={d.resource} />}
       {show === "plan" && step && <div class="scroll grow"><Plan of={step} /></div>}
       {show === "messages" && <Messages of={run} />}
       {show === "history" && <History of={d} put={put} />}

@@ -7,9 +7,12 @@ export interface Column { name: string; type: string }
 export interface Masked { name: string; class?: string; why: string }
 export interface Notice { severity: string; code?: string; message: string; detail?: string; hint?: string; position?: number }
 export interface Result { columns: Column[]; rows: Cell[][]; tag: string; count: number; done: boolean }
+/** A file of rows, which the gateway has written. */
+export interface Saved { name: string; parts: Blob[]; bytes: number; rows: number; cut: boolean; short: number; sha256: string; url: string }
+export type Kind = "csv" | "json";
 export interface Run {
   number: number; text: string; from: number; state: "running" | "paused" | "held" | "done" | "failed" | "cancelled"; began: number; micros: number;
-  results: Result[]; notices: Notice[]; failure: Notice | null; held: Held | null; masked: Map<string, number>; columns: Masked[]; plan: boolean;
+  results: Result[]; notices: Notice[]; failure: Notice | null; held: Held | null; masked: Map<string, number>; columns: Masked[]; plan: boolean; save: Kind | null; files: Saved[];
 }
 export interface Relation { schema: string; name: string; kind: string }
 export interface RelationColumn { name: string; type: string; not_null?: boolean; key?: boolean }
@@ -48,7 +51,7 @@ export class Desk {
     const s = new WebSocket(socketURL(at`/v1/resources/${this.resource}/database`));
     this.socket = s;
     s.onopen = () => this.send({ type: "open", account: this.account || undefined, database: this.database || undefined });
-    s.onmessage = (e) => { if (this.socket === s) this.told(JSON.parse(e.data), e.data.length, e.data); };
+    s.onmessage = (e) => { if (this.socket !== s) return; if (typeof e.data === "string") this.told(JSON.parse(e.data), e.data.length, e.data); else this.part(e.data); };
     s.onclose = (e) => {
       if (this.socket !== s) return;
       this.socket = null;
@@ -74,6 +77,15 @@ export class Desk {
     this.drawing = requestAnimationFrame(() => { this.drawing = 0; this.turn.value++; });
   }
 
+  /** part takes a piece of the file that is being saved. The browser may keep it elsewhere than in memory. */
+  private part(b: Blob) {
+    const r = this.run.value, file = r?.files[r.files.length - 1];
+    if (file && !file.url) { file.parts.push(b); file.bytes += b.size; }
+    this.received += b.size;
+    this.send({ type: "ack", received: this.received });
+    this.change();
+  }
+
   private told(f: any, length: number, text: string) {
     const r = this.run.value?.number === f.run ? this.run.value : null;
     switch (f.type) {
@@ -82,7 +94,7 @@ export class Desk {
         if (!f.run) { this.held.value = f; break; }
         if (r) { r.held = f; r.state = "held"; }
         break;
-      case "result": r?.results.push({ columns: f.columns, rows: [], tag: "", count: 0, done: false }); if (r) { r.state = "running"; r.held = null; } break;
+      case "result": r?.results.push({ columns: f.columns, rows: [], tag: "", count: 0, done: false }); if (r) { r.state = "running"; r.held = null; if (f.file) r.files.push({ name: f.file, parts: [], bytes: 0, rows: 0, cut: false, short: 0, sha256: "", url: "" }); } break;
       case "rows": {
         const result = r?.results[r.results.length - 1];
         if (result) for (const row of f.rows) result.rows.push(row);
@@ -99,7 +111,8 @@ export class Desk {
         result.tag = f.tag ?? "";
         result.count = f.rows;
         result.done = true;
-        if (f.cut) r.state = "cancelled";
+        if (f.sha256) this.whole(r.files[r.files.length - 1], r.save!, f);
+        else if (f.cut) r.state = "cancelled";
         r.held = null;
         break;
       }
@@ -119,6 +132,18 @@ export class Desk {
       case "ended": this.end(f.reason ?? this.reason.value); break;
     }
     this.change();
+  }
+
+  /** whole has the browser save a file that has come to its end. */
+  private whole(file: Saved | undefined, kind: Kind, f: any) {
+    if (!file || file.bytes !== f.bytes) return;
+    Object.assign(file, { rows: f.rows, cut: !!f.cut, short: f.short ?? 0, sha256: f.sha256 });
+    file.url = URL.createObjectURL(new Blob(file.parts, { type: kind === "csv" ? "text/csv" : "application/json" }));
+    file.parts = [];
+    const a = document.createElement("a");
+    a.href = file.url;
+    a.download = file.name;
+    a.click();
   }
 
   private idle() {
@@ -146,17 +171,20 @@ export class Desk {
   private asked = new Set<string>();
 
   /** execute runs a text; from is where it is in the editor. */
-  execute(text: string, from: number, plan = false) {
+  execute(text: string, from: number, plan = false, save: Kind | null = null) {
     if (this.running.value || this.state.value !== "open" || !text.trim()) return;
     this.running.value = true;
     const run: Run = {
-      number: ++this.number, text, from, state: "running", began: Date.now(), micros: 0, results: [], notices: [], failure: null, held: null, masked: new Map(), columns: [], plan,
+      number: ++this.number, text, from, state: "running", began: Date.now(), micros: 0, results: [], notices: [], failure: null, held: null, masked: new Map(), columns: [], plan, save, files: [],
     };
     this.run.value = run;
     this.history.value = [run, ...this.history.value.filter((r) => r.text !== text)].slice(0, 50);
     // Of earlier runs the rows are not kept.
-    for (const r of this.history.value.slice(1)) for (const x of r.results) x.rows = [];
-    const start = () => { this.busy.value = true; this.send({ type: "run", run: run.number, text, rows: plan ? 100_000 : portion }); };
+    for (const r of this.history.value.slice(1)) {
+      for (const x of r.results) x.rows = [];
+      for (const x of r.files.splice(0)) if (x.url) URL.revokeObjectURL(x.url);
+    }
+    const start = () => { this.busy.value = true; this.send({ type: "run", run: run.number, text, ...(save ? { save } : { rows: plan ? 100_000 : portion }) }); };
     if (this.busy.value) this.wanted.unshift(start); else start(); // before what the tree wants
     this.change();
   }
