@@ -37,6 +37,14 @@ func (g *Gateway) openDesk(ctx context.Context) error {
 	return nil
 }
 
+// clock is the one that rules go by: the store's, so that all gateways on it agree on who has logged in how long ago, and on what is over.
+func (g *Gateway) clock() time.Time {
+	if g.desk == nil { // it opens
+		return time.Now()
+	}
+	return g.desk.Now()
+}
+
 // settleReviews puts on record what of the record of the run before was not done: a gateway that is killed may have recorded what
 // becomes of a request, and not done it.
 func (g *Gateway) settleReviews(ctx context.Context) {

@@ -126,6 +126,9 @@ type reading struct {
 func (d *Desk) log() *slog.Logger { return cmp.Or(d.Log, slog.Default()) }
 
 // now is the time by the store's clock.
+// Now is the time by the store's clock, as all gateways on the store have it.
+func (d *Desk) Now() time.Time { return d.now() }
+
 func (d *Desk) now() time.Time {
 	c := d.clock.Load()
 	if c == nil {
