@@ -77,7 +77,7 @@ func (d *Desk) Request(ctx context.Context, s *proxy.Session, op proxy.Op, a *pr
 		inside = 0
 	}
 	h := &held{desk: d, session: s, op: op, id: r.ID, rule: r.Rules[0], inside: inside}
-	p := &proxy.Pending{ID: r.ID, Message: fmt.Sprintf("%s: request %s %s", r.Message, r.ID, message), Wait: h.wait}
+	p := &proxy.Pending{ID: r.ID, Message: fmt.Sprintf("%s: request %s %s", r.Message, r.ID, message), Link: d.link(r.ID), Wait: h.wait}
 	if r.State == Pending { // what is approved is used at once
 		p.Deadline = time.Now().Add(until.Sub(d.now()))
 	}

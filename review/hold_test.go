@@ -253,6 +253,25 @@ func TestAttack61ChangedStatement(t *testing.T) {
 	}
 }
 
+// TestLink: who waits is told where her request is shown, by an operation and by connecting.
+func TestLink(t *testing.T) {
+	d := newDesk(t)
+	d.Link = func(id string) string { return "https://gw.example.com/requests/" + id }
+	s := d.session(t, ops)
+	p, err := d.Request(t.Context(), s, del("DELETE FROM t"), ops)
+	require.NoError(t, err)
+	require.Equal(t, d.Link(p.ID), p.Link)
+	asks := review.Connecting{Terms: review.Terms{
+		Rule: "prod", Actions: []string{"connect"}, Stages: []review.Stage{{Approvers: []string{"ops"}, Need: 1}}, For: time.Hour, Max: time.Hour, Decide: time.Hour,
+	}, Wait: true}
+	p, err = d.Connect(t.Context(), s, ops, asks)
+	require.NoError(t, err)
+	require.Equal(t, d.Link(p.ID), p.Link)
+	asks.Wait = false
+	_, err = d.Connect(t.Context(), s, ops, asks)
+	require.ErrorContains(t, err, "connect again when it is approved: "+p.Link)
+}
+
 // TestHeldInATransaction: a client whose transaction is open is sent away after a short time, so that others do not wait for what that has
 // locked; who decides is told; the request waits on, and what is approved meanwhile runs when she sends it again, once.
 func TestHeldInATransaction(t *testing.T) {
