@@ -80,10 +80,13 @@ func (h *Handler) certify(c *call) error {
 	if life <= 0 {
 		life = DefaultLife
 	}
-	now := time.Now()
+	now := time.Now() // by which certificates are; it may be behind the store's
 	u := ca.User{
 		Name: LoginName(c.who), Subject: c.who.Subject, Login: c.who.Claims[identity.ClaimLogin],
 		Proven: c.who.AuthTime, Expires: now.Add(min(life, ca.MaxUserLife)).Truncate(time.Second),
+	}
+	if u.Proven.After(now) {
+		u.Proven = now
 	}
 	if c.who.Claims[identity.ClaimIssuer] == "" { // a provider's are asked for with the login
 		u.Methods = c.who.Claims[identity.ClaimMethods]

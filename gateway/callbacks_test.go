@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -20,9 +21,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/internal/teststore"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
 	"github.com/sallyport/sallyport/review/reviewtest"
+	"github.com/sallyport/sallyport/store"
 )
 
 // slackHouse is a gateway in which people decide in channels of Slack, with a request of alice's for vm1.
@@ -31,13 +34,15 @@ type slackHouse struct {
 	r       *review.Request
 	email   atomic.Value // of who presses
 	presses int
+	clock   *teststore.Clocked
+	ahead   time.Duration // how far it, and Slack's, is ahead of the machine's
 }
 
 // openSlack opens a gateway with channels of Slack, of which each has settings of its own.
 func openSlack(t *testing.T, channels ...string) *slackHouse {
 	t.Helper()
 	dir := t.TempDir()
-	s := &slackHouse{}
+	s := &slackHouse{clock: &teststore.Clocked{Store: store.NewMemory()}}
 	server := reviewtest.NewHTTP(t, func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "users.info") {
 			fmt.Fprintf(w, `{"ok":true,"user":{"id":"U1","team_id":"T1","is_email_confirmed":true,"profile":{"email":%q}}}`, s.email.Load())
@@ -48,29 +53,57 @@ func openSlack(t *testing.T, channels ...string) *slackHouse {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "slack.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Leaf.Raw}), 0o600))
 	t.Setenv("SLACK_TOKEN", "xoxb-hunter2")
 	t.Setenv("SLACK_SIGNING", "signing")
+	m := startMachine(t, dir, []string{"alice"})
 	text := strings.Replace(fmt.Sprintf(notifyConfig, verifier(t)), "access: [", "access: [{name: ask, groups: [dev], resources: [vm1], allow: [exec], request: {approvers: [oncall]}}, ", 1)
+	text = strings.Replace(text, "address: 127.0.0.1:1, username: u,", fmt.Sprintf("address: %q, username: %s, key: \"file:upstream\",", m.address, m.user), 1)
 	text = strings.Replace(text, "users: [{name: alice, groups: [dev],", fmt.Sprintf("users: [{name: bob, email: Bob@example.com, groups: [oncall], password: %[1]s}, {name: carol, email: carol@example.com, groups: [dev], password: %[1]s}, "+
-		"{name: twin, email: twins@example.com, groups: [oncall], password: %[1]s}, {name: twin2, email: twins@example.com, groups: [oncall], password: %[1]s}, {name: alice, email: alice@example.com, groups: [dev, oncall],", verifier(t)), 1)
+		"{name: twin, email: twins@example.com, groups: [oncall], password: %[1]s}, {name: twin2, email: twins@example.com, groups: [oncall], password: %[1]s}, {name: alice, email: alice@example.com, groups: [dev, oncall], ssh_keys: [%[2]q],", verifier(t), m.keys["alice"]), 1)
 	for _, c := range channels {
 		text += fmt.Sprintf("  - {%s, type: slack, channel: C0123456789, token: env:SLACK_TOKEN, signing_secret: env:SLACK_SIGNING, url: %q, ca: slack.pem}\n", c, server.URL+"/api")
 	}
-	s.house = open(t, dir, text)
-	alice := &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}
-	terms, err := s.requestable(t.Context(), alice, "", "vm1", "")
-	require.NoError(t, err)
-	s.r, err = s.desk.Ask(t.Context(), alice, review.Ask{Resource: "vm1", Terms: terms[0], For: time.Hour, Reason: "INC-1"})
-	require.NoError(t, err)
+	s.house = open(t, dir, text, func(o *Options) { o.Store = s.clock })
+	s.asks(t)
 	return s
+}
+
+var dev = &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}
+
+// asks has alice ask for vm1.
+func (s *slackHouse) asks(t *testing.T) review.Terms {
+	t.Helper()
+	terms, err := s.requestable(t.Context(), dev, "", "vm1", "")
+	require.NoError(t, err)
+	s.r, err = s.desk.Ask(t.Context(), dev, review.Ask{Resource: "vm1", Terms: terms[0], For: time.Hour, Reason: "INC-1"})
+	require.NoError(t, err)
+	return terms[0]
+}
+
+// passes lets time pass, by the store's clock and Slack's.
+func (s *slackHouse) passes(t *testing.T, d time.Duration) {
+	t.Helper()
+	s.ahead += d
+	s.clock.Set(s.ahead)
+	require.Eventually(t, func() bool { return s.desk.Now().After(time.Now().Add(s.ahead - time.Minute)) }, 30*time.Second, 10*time.Millisecond)
 }
 
 // press sends what somebody decides, as Slack signs it.
 func (s *slackHouse) press(path, as, verb, hash, reason string) *httptest.ResponseRecorder {
+	body := s.pressed(as, verb, hash, reason)
+	return s.send(path, body)
+}
+
+// pressed is the body of a callback.
+func (s *slackHouse) pressed(as, verb, hash, reason string) string {
 	s.presses++
 	s.email.Store(as)
-	body := url.Values{"payload": {fmt.Sprintf(`{"type":"view_submission","trigger_id":"%d","team":{"id":"T1"},"user":{"id":"U1"},"view":{"callback_id":"sallyport-%s","private_metadata":"%s %s",
+	return url.Values{"payload": {fmt.Sprintf(`{"type":"view_submission","trigger_id":"%d","team":{"id":"T1"},"user":{"id":"U1"},"view":{"callback_id":"sallyport-%s","private_metadata":"%s %s",
 		"state":{"values":{"reason":{"reason":{"type":"plain_text_input","value":%q}}}}}}`, s.presses, verb, s.r.ID, hash, reason)}}.Encode()
+}
+
+// send sends what Slack has just signed.
+func (s *slackHouse) send(path, body string) *httptest.ResponseRecorder {
 	req := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
-	seconds := strconv.FormatInt(time.Now().Unix(), 10)
+	seconds := strconv.FormatInt(time.Now().Add(s.ahead).Unix(), 10)
 	mac := hmac.New(sha256.New, []byte("signing"))
 	fmt.Fprintf(mac, "v0:%s:%s", seconds, body)
 	req.Header.Set("X-Slack-Request-Timestamp", seconds)
@@ -103,6 +136,63 @@ func TestDecideElsewhere(t *testing.T) {
 	require.Equal(t, 2, refused)
 }
 
+// TestDecideLate: what is pressed in Slack after the request has expired, was changed, withdrawn or decided, or after who presses has left the
+// approvers, decides nothing, and says why; what is sent again, signed anew, is taken once.
+func TestDecideLate(t *testing.T) {
+	h := openSlack(t, "name: slack")
+	ctx := t.Context()
+	edit := func(length time.Duration) func(terms review.Terms) {
+		return func(terms review.Terms) {
+			_, err := h.desk.Edit(ctx, h.r.ID, dev, terms, review.Change{For: length})
+			require.NoError(t, err)
+		}
+	}
+	bob := &proxy.Identity{Subject: "bob", Groups: []string{"oncall"}}
+	for name, c := range map[string]struct {
+		meanwhile func(terms review.Terms)
+		says      string
+		state     review.State
+	}{
+		"expired":        {func(review.Terms) { h.passes(t, 9*time.Hour) }, "expired", review.Expired},
+		"asked for less": {edit(30 * time.Minute), "read it again", review.Pending},
+		"another reason": {func(terms review.Terms) {
+			_, err := h.desk.Edit(ctx, h.r.ID, dev, terms, review.Change{Reason: "INC-2"})
+			require.NoError(t, err)
+		}, "read it again", review.Pending},
+		"withdrawn": {func(review.Terms) {
+			_, err := h.desk.Cancel(ctx, h.r.ID, dev)
+			require.NoError(t, err)
+		}, "was cancelled", review.Cancelled},
+		"denied": {func(review.Terms) {
+			_, err := h.desk.Deny(ctx, h.r.ID, review.Vote{By: bob, Hash: h.r.Hash, Reason: "no"})
+			require.NoError(t, err)
+		}, "was denied by bob", review.Denied},
+		"taken back": {func(review.Terms) {
+			_, err := h.desk.Approve(ctx, h.r.ID, review.Vote{By: bob, Hash: h.r.Hash}, review.Narrow{})
+			require.NoError(t, err)
+			_, err = h.desk.Revoke(ctx, h.r.ID, review.Vote{By: bob, Reason: "enough"}, false)
+			require.NoError(t, err)
+		}, "was revoked by bob", review.Revoked},
+	} {
+		t.Run(name, func(t *testing.T) {
+			terms := h.asks(t)
+			body := h.pressed("bob@example.com", "approve", h.r.Hash, "on call")
+			c.meanwhile(terms)
+			require.Contains(t, h.send("/slack/slack", body).Body.String(), c.says)
+			require.Empty(t, h.send("/slack/slack", body).Body.String(), "the same again is not even looked at")
+			require.Eventually(t, func() bool {
+				now, err := h.desk.Get(ctx, h.r.ID)
+				require.NoError(t, err)
+				return now.State == c.state && (now.State == review.Revoked || len(now.Access.Votes) == 0)
+			}, 10*time.Second, 10*time.Millisecond)
+			if c.state == review.Pending {
+				_, err := h.desk.Cancel(ctx, h.r.ID, dev)
+				require.NoError(t, err)
+			}
+		})
+	}
+}
+
 // TestDecideInSlack: what somebody decides in Slack counts as what she decides herself, with the groups that she has now.
 func TestDecideInSlack(t *testing.T) {
 	h := openSlack(t, "name: slack")
@@ -122,6 +212,15 @@ func TestDecideInSlack(t *testing.T) {
 	now, err := h.desk.Get(t.Context(), r.ID)
 	require.NoError(t, err)
 	require.Equal(t, review.Pending, now.State)
+	host, port, err := net.SplitHostPort(h.Addr("ssh", "").String())
+	require.NoError(t, err)
+	ssh := func() string {
+		n := startBare(t, "ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+			"-i", filepath.Join(h.dir, "alice"), "-p", port, "alice+vm1@"+host, "echo in")
+		n.Wait()
+		return n.out.String() + n.errs.String()
+	}
+	require.NotContains(t, ssh(), "in\n")
 
 	w := press("/slack/slack", "bob@example.com", "approve", r.Hash, "on call")
 	require.Equal(t, http.StatusOK, w.Code)
@@ -131,6 +230,7 @@ func TestDecideInSlack(t *testing.T) {
 	require.Equal(t, review.Approved, now.State)
 	require.Equal(t, "bob", now.DecidedBy)
 	require.Equal(t, "slack slack", now.Channel)
+	require.Contains(t, ssh(), "in\n", "she gets in by it, with a real client")
 	require.Contains(t, press("/slack/slack", "bob@example.com", "deny", r.Hash, "too late").Body.String(), "was approved by bob")
 	require.NoError(t, h.stop())
 	refused := 0

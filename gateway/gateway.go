@@ -99,7 +99,7 @@ type Options struct {
 	Dialects []string
 	// Log is told of what operators should know; nil is slog.Default.
 	Log *slog.Logger
-	// Now is the clock that rules go by; nil is time.Now.
+	// Now is the clock that rules go by; nil is the store's.
 	Now func() time.Time
 }
 
@@ -216,6 +216,9 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 				o.OnEvent(e)
 			}
 		},
+	}
+	if o.Now == nil {
+		g.gateway.Now = g.clock
 	}
 	if f.Store.URL != "" || o.Store != nil { // which other gateways share
 		g.places = newPlaces(g.state.store, g.log)

@@ -76,7 +76,7 @@ func (p *parts) fill(ctx context.Context, x *Explainer, g *Gateway) (err error) 
 		},
 	}
 	if g != nil {
-		p.users.Owner = g.proofs.local
+		p.users.Owner, p.users.Now = g.proofs.local, g.clock
 		if p.people, err = g.people(ctx, f, p.secrets); err != nil {
 			return err
 		}

@@ -51,7 +51,7 @@ func (g *Gateway) openProofs(ctx context.Context) error {
 	g.proofs = &proofs{
 		certificates: &ca.Users{Authority: authority, Documents: docs, Owner: g.owner, Changed: g.changed},
 		tokens: &tokens.Tokens{
-			Documents: docs, Key: mock, Log: g.log, Changed: g.changed,
+			Documents: docs, Key: mock, Log: g.log, Changed: g.changed, Now: g.clock,
 			Owner: func(ctx context.Context, subject string) (*proxy.Identity, error) { return g.owner(ctx, subject, "") },
 		},
 		members: &identity.Members{Documents: docs, Changed: g.changed},
@@ -109,7 +109,7 @@ func (g *Gateway) people(ctx context.Context, f *config.File, from *config.Secre
 	times := f.Identity.Sessions
 	life := cmp.Or(times.Life, tokens.DefaultSessionLife)
 	p := &people{of: f, secrets: secrets, workloads: workloadsOf(f), sessions: &tokens.Sessions{
-		Documents: g.state.documents, Refresher: identities{g}, Idle: times.Idle, Life: life, Changed: g.changed,
+		Documents: g.state.documents, Refresher: identities{g}, Idle: times.Idle, Life: life, Changed: g.changed, Now: g.clock,
 	}}
 	providers, err := f.Providers(secrets)
 	if err != nil {

@@ -26,7 +26,7 @@ func (g *Gateway) openDesk(ctx context.Context) error {
 	}
 	g.desk = &review.Desk{
 		Store: g.state.store, Note: g.gateway.Note, Who: g.now, Gone: g.gone, OnCall: g.onCall, Sealer: g.state.sealer, Signer: signer, Revision: g.rules,
-		Told: g.outbox.Writes, Seen: g.seen.Load, Log: g.log,
+		Link: g.requestPage, Told: g.outbox.Writes, Seen: g.seen.Load, Log: g.log,
 	}
 	g.grants, g.control.Requests = grants{g.desk}, g.desk
 	if err := g.desk.Load(ctx); err != nil {
@@ -35,6 +35,22 @@ func (g *Gateway) openDesk(ctx context.Context) error {
 	g.openOffline()
 	g.control.Offline = g.offline
 	return nil
+}
+
+// requestPage is the page of the console that shows a request; empty: the console is not served.
+func (g *Gateway) requestPage(id string) string {
+	if f := g.parts().config; f.API.Console {
+		return f.RequestURL(id)
+	}
+	return ""
+}
+
+// clock is the one that rules go by: the store's, so that all gateways on it agree on who has logged in how long ago, and on what is over.
+func (g *Gateway) clock() time.Time {
+	if g.desk == nil { // it opens
+		return time.Now()
+	}
+	return g.desk.Now()
 }
 
 // settleReviews puts on record what of the record of the run before was not done: a gateway that is killed may have recorded what

@@ -46,8 +46,12 @@ func (h *house) requests(t *testing.T, length time.Duration, from time.Time) str
 
 // TestRequests: what is asked for at one gateway and approved at another opens a session at either, and ends it at both.
 func TestRequests(t *testing.T) {
-	one, two, _ := openPair(t, onRequest("{approvers: [\"local:ops\"]}"))
+	one, two, _ := openPair(t, onRequest("{approvers: [\"local:ops\"]}")+"api: {listen: \"127.0.0.1:0\", url: \"https://gw.example.com\", console: true}\n")
 	reach := one.database("alice", "shop")
+	_, err := pgconn.Connect(t.Context(), reach)
+	require.ErrorContains(t, err, "; connect again when it is approved: https://gw.example.com/requests/"+one.desk.List()[0].ID, "she is told where it is shown")
+	_, err = one.desk.Cancel(t.Context(), one.desk.List()[0].ID, &proxy.Identity{Subject: "alice"})
+	require.NoError(t, err)
 	id := one.requests(t, time.Hour, time.Time{})
 	two.approve(t, id)
 	var s *script
@@ -72,7 +76,7 @@ func TestRequests(t *testing.T) {
 		return running > 0
 	}, 10*time.Second, 5*time.Millisecond)
 	begun := time.Now()
-	_, err := two.desk.Revoke(t.Context(), id, review.Vote{By: olga, Reason: "enough"}, false)
+	_, err = two.desk.Revoke(t.Context(), id, review.Vote{By: olga, Reason: "enough"}, false)
 	require.NoError(t, err)
 	for {
 		m, err := s.Receive()

@@ -60,10 +60,10 @@ func (l *lockedText) String() string {
 }
 
 // open runs the gateway of a config file that is in dir.
-func open(t testing.TB, dir, text string) *house {
+func open(t testing.TB, dir, text string, more ...func(*Options)) *house {
 	t.Helper()
 	h := &house{dir: dir, log: &lockedText{}, latest: make(map[string]*proxy.Session)}
-	g, err := New(h.file(t, text), Options{
+	o := Options{
 		Log: slog.New(slog.NewTextHandler(h.log, nil)),
 		OnEvent: func(e proxy.Event) {
 			if e.Kind == proxy.EventSessionStart {
@@ -72,7 +72,11 @@ func open(t testing.TB, dir, text string) *house {
 				h.latest[e.Identity.Subject+"+"+e.Target.Resource.Name] = e.Session
 			}
 		},
-	})
+	}
+	for _, f := range more {
+		f(&o)
+	}
+	g, err := New(h.file(t, text), o)
 	require.NoError(t, err)
 	h.Gateway = g
 	require.NoError(t, g.Listen())

@@ -293,7 +293,7 @@ func TestRewrite(t *testing.T) {
 
 func TestHold(t *testing.T) {
 	one := guardrail.Rule{Name: "one", Effects: proxy.EffectDelete, Action: guardrail.Hold, Approvers: []string{"ops"}, For: time.Hour, Message: "deletes are looked at"}
-	two := guardrail.Rule{Name: "two", Relations: []string{"t"}, Action: guardrail.Hold, Approvers: []string{"dba", "leads"}, For: time.Minute}
+	two := guardrail.Rule{Name: "two", Relations: []string{"t"}, Action: guardrail.Hold, Approvers: []string{"dba", "leads"}, For: time.Minute, InTransaction: time.Hour}
 	deny := guardrail.Rule{Name: "deny", Relations: []string{"t"}}
 	warn := guardrail.Rule{Name: "warn", Relations: []string{"t"}, Action: guardrail.Warn, Message: "careful"}
 	const text = "DELETE FROM t WHERE a = 1"
@@ -321,6 +321,7 @@ func TestHold(t *testing.T) {
 			require.ElementsMatch(t, []string{"one", "two"}, w.held[0].Rules)
 			require.ElementsMatch(t, [][]string{{"ops"}, {"dba", "leads"}}, w.held[0].Approvers)
 			require.Equal(t, time.Minute, w.held[0].For, "the shortest")
+			require.Equal(t, proxy.DefaultInTransaction, w.held[0].InTransaction, "the shortest")
 		}
 	})
 	t.Run("a deny wins", func(t *testing.T) {

@@ -30,7 +30,11 @@ const defaultFor = 15 * time.Minute
 // and the shortest time.
 func (c *call) hold(d decision) proxy.Verdict {
 	h := &proxy.Hold{Reveal: true, Try: true}
-	for _, r := range d.holds {
+	for i, r := range d.holds {
+		if i == 0 {
+			h.InTransaction = r.InTransaction
+		}
+		h.InTransaction = proxy.ShorterInTransaction(h.InTransaction, r.InTransaction)
 		h.Rules, h.Reveal = append(h.Rules, r.Name), h.Reveal && r.Reveal
 		h.Undo, h.Try = proxy.Shorter(h.Undo, r.Undo), h.Try && r.Try
 		h.Approvers = append(h.Approvers, r.Approvers)

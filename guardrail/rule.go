@@ -71,12 +71,14 @@ type Rule struct {
 	Limit     int           // rows, for Rewrite
 	Approvers []string      // groups of those who may decide, for Hold; "*" is everybody
 	For       time.Duration // how long Hold waits; 0 is 15 minutes
-	Reveal    bool          // approvers may read values that are masked for them, on record; for Hold
-	Undo      time.Duration // for how long what undoes an operation is kept; 0: it is not; for Hold
-	Try       bool          // an operation may be run and taken back, to see what it does; for Hold
-	Observe   bool          // nothing is refused: what would have been is left as a note
-	Message   string        // shown to the user; empty is made from the conditions
-	Remedy    string        // shown to the user: what would be allowed instead
+	// InTransaction is how long the client waits while a transaction of its session is open, whose locks others wait for; 0 is a minute.
+	InTransaction time.Duration
+	Reveal        bool          // approvers may read values that are masked for them, on record; for Hold
+	Undo          time.Duration // for how long what undoes an operation is kept; 0: it is not; for Hold
+	Try           bool          // an operation may be run and taken back, to see what it does; for Hold
+	Observe       bool          // nothing is refused: what would have been is left as a note
+	Message       string        // shown to the user; empty is made from the conditions
+	Remedy        string        // shown to the user: what would be allowed instead
 
 	// remedies are those for some of the statements that the rule is about, in the place
 	// of Remedy. The first that fits is shown.
@@ -231,11 +233,11 @@ func (r *Rule) validateAction(bad func(format string, args ...any)) {
 	switch {
 	case r.Action == Hold && len(r.Approvers) == 0:
 		bad("a holding rule needs approvers: without them nobody can decide")
-	case r.Action != Hold && (len(r.Approvers) > 0 || r.For != 0 || r.Reveal || r.Undo != 0 || r.Try):
-		bad("only a holding rule has approvers, a time to wait, reveal, undo and try")
+	case r.Action != Hold && (len(r.Approvers) > 0 || r.For != 0 || r.InTransaction != 0 || r.Reveal || r.Undo != 0 || r.Try):
+		bad("only a holding rule has approvers, times to wait, reveal, undo and try")
 	case r.Undo < 0 || r.Undo > proxy.MaxUndo:
 		bad("undo is %s: want at most %s", r.Undo, proxy.MaxUndo)
-	case r.For < 0:
+	case r.For < 0 || r.InTransaction < 0:
 		bad("a negative time to wait")
 	}
 	if r.Only {

@@ -68,6 +68,8 @@ type Users struct {
 	// PasswordAlone are the protocols at which a password proves also a user who has a second
 	// factor. It is set before u is used.
 	PasswordAlone []string
+	// Now is the clock by which users have proven themselves; nil is time.Now. It is set before u is used.
+	Now func() time.Time
 
 	byName map[string]*User
 	byKey  map[string][]*User // by public key in wire format
@@ -274,7 +276,7 @@ func (u *Users) Authenticate(ctx context.Context, p proxy.Proof) (*proxy.Identit
 		if user == nil || !slices.Contains(u.byKey[string(p.PublicKey)], user) || !user.may() {
 			return nil, proxy.ErrUnauthenticated
 		}
-		return user.proven(p.Method), nil
+		return u.proven(user, p.Method), nil
 	}
 	return nil, proxy.ErrUnauthenticated
 }
@@ -296,7 +298,7 @@ func (u *Users) byPassword(ctx context.Context, p proxy.Proof) (*proxy.Identity,
 	if !user.may() {
 		return nil, proxy.ErrUnauthenticated
 	}
-	id := user.proven(p.Method)
+	id := u.proven(user, p.Method)
 	if own.Chosen != "" {
 		claim(id, ClaimPassword, own.Chosen)
 	}
@@ -314,9 +316,12 @@ func (u *Users) byPassword(ctx context.Context, p proxy.Proof) (*proxy.Identity,
 }
 
 // proven is the identity of a user who has just proven herself.
-func (u *User) proven(m proxy.Method) *proxy.Identity {
-	id := u.identity()
+func (u *Users) proven(user *User, m proxy.Method) *proxy.Identity {
+	id := user.identity()
 	id.Method, id.AuthTime = m, time.Now()
+	if u.Now != nil {
+		id.AuthTime = u.Now()
+	}
 	return id
 }
 

@@ -42,10 +42,12 @@ type Obligations struct {
 type Review struct {
 	Approvers []string      // groups; a member of one of them decides. "*" is everybody
 	For       time.Duration // how long a request may wait; 0 is an hour
-	Message   string        // says why; may be empty
-	Reveal    bool          // approvers may read values that are masked for them, on record
-	Undo      time.Duration // for how long what undoes an operation is kept; 0: it is not
-	Try       bool          // an operation may be run and taken back, to see what it does
+	// InTransaction is how long the client waits while a transaction of its session is open, whose locks others wait for; 0 is a minute.
+	InTransaction time.Duration
+	Message       string        // says why; may be empty
+	Reveal        bool          // approvers may read values that are masked for them, on record
+	Undo          time.Duration // for how long what undoes an operation is kept; 0: it is not
+	Try           bool          // an operation may be run and taken back, to see what it does
 }
 
 const defaultWait = time.Hour
@@ -148,6 +150,9 @@ func (o *Obligations) validate(c Carries) error {
 		if r.For < 0 {
 			bad("a request cannot wait for %s: want a time of more than 0", r.For)
 		}
+		if r.InTransaction < 0 {
+			bad("a client cannot wait for %s in a transaction: want a time of more than 0", r.InTransaction)
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -221,7 +226,7 @@ func least[T uint64 | time.Duration](a, b T) T {
 // review is what the rule's review asks for about an operation that it allows.
 func (c *compiled) review() *proxy.Hold {
 	r := c.Obligations.Review
-	h := &proxy.Hold{Rules: []string{c.Name}, Approvers: [][]string{r.Approvers}, Message: r.Message, For: r.For, Reveal: r.Reveal, Undo: r.Undo, Try: r.Try}
+	h := &proxy.Hold{Rules: []string{c.Name}, Approvers: [][]string{r.Approvers}, Message: r.Message, For: r.For, InTransaction: r.InTransaction, Reveal: r.Reveal, Undo: r.Undo, Try: r.Try}
 	if h.Message == "" {
 		h.Message = "this needs an approval"
 	}

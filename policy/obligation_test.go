@@ -269,7 +269,7 @@ func TestReview(t *testing.T) {
 			Review: &Review{Approvers: []string{"dba"}, For: time.Hour, Message: "writes are reviewed"},
 		}},
 		{Name: "owners", Groups: []string{"ops"}, Allow: []string{"delete"}, Relations: []string{"public.orders"}, Obligations: Obligations{
-			Review: &Review{Approvers: []string{"owners", "leads"}, For: time.Minute, Message: "deletes are reviewed"},
+			Review: &Review{Approvers: []string{"owners", "leads"}, For: time.Minute, InTransaction: time.Second, Message: "deletes are reviewed"},
 		}},
 	}
 	on := func(name string) proxy.Op {
@@ -306,6 +306,7 @@ func TestReview(t *testing.T) {
 			if len(c.want) == 2 {
 				require.Equal(t, [][]string{{"dba"}, {"owners", "leads"}}, v.Hold.Approvers)
 				require.Equal(t, time.Minute, v.Hold.For)
+				require.Equal(t, time.Second, v.Hold.InTransaction)
 			}
 		})
 	}

@@ -390,6 +390,10 @@ func (d *decision) held(op proxy.Op) proxy.Verdict {
 		if !c.reviewed(op) {
 			continue
 		}
+		if len(hold.Rules) == 0 {
+			hold.InTransaction = c.hold.InTransaction
+		}
+		hold.InTransaction = proxy.ShorterInTransaction(hold.InTransaction, c.hold.InTransaction)
 		hold.Rules, hold.Approvers = append(hold.Rules, c.hold.Rules...), append(hold.Approvers, c.hold.Approvers...)
 		hold.For, hold.Reveal = least(hold.For, c.hold.For), hold.Reveal && c.hold.Reveal
 		hold.Undo, hold.Try = proxy.Shorter(hold.Undo, c.hold.Undo), hold.Try && c.hold.Try

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -411,6 +412,7 @@ func merge(holds []holdBy) *Hold {
 	for _, h := range holds[1:] {
 		all.Rules, all.Approvers = append(all.Rules, h.Rules...), append(all.Approvers, h.Approvers...)
 		all.For = min(all.For, h.For)
+		all.InTransaction = ShorterInTransaction(all.InTransaction, h.InTransaction)
 		all.Undo, all.Try, all.Reveal = Shorter(all.Undo, h.Undo), all.Try && h.Try, all.Reveal && h.Reveal
 		all.Message = joined(all.Message, h.Message, "; ")
 		all.Blind = joined(all.Blind, h.Blind, "; ")
@@ -429,6 +431,14 @@ func Shorter(a, b time.Duration) time.Duration {
 		return b
 	}
 	return a
+}
+
+// ShorterInTransaction is the shorter of two of [Hold.InTransaction].
+func ShorterInTransaction(a, b time.Duration) time.Duration {
+	if a == b {
+		return a
+	}
+	return min(cmp.Or(a, DefaultInTransaction), cmp.Or(b, DefaultInTransaction))
 }
 
 func joined(a, b, by string) string {

@@ -74,6 +74,9 @@ type Measurer interface {
 	// tells nothing of such statements. The error says that the statement cannot run any
 	// more, and wraps ErrCanceled when the client has given it up.
 	Measure(ctx context.Context, st *Statement) (*Impact, error)
+	// Open reports whether a transaction is open in which something else has run, or may have: what that has locked stays locked for as long
+	// as the statement waits. Where it is not known, it is so.
+	Open(ctx context.Context, st *Statement) bool
 }
 
 // Measure asks the statement's Measurer; nil when it has none.
@@ -82,6 +85,11 @@ func (st *Statement) Measure(ctx context.Context) (*Impact, error) {
 		return nil, nil
 	}
 	return st.Measurer.Measure(ctx, st)
+}
+
+// Open asks the statement's Measurer; a statement that has none keeps nothing locked, as far as anybody knows.
+func (st *Statement) Open(ctx context.Context) bool {
+	return st.Measurer != nil && st.Measurer.Open(ctx, st)
 }
 
 // HidesNothing is a [Hooks.Show] of interceptors whose Flow hides nothing.

@@ -118,6 +118,9 @@ type Hold struct {
 	Message string
 	// For is how long the request may wait. It is more than zero.
 	For time.Duration
+	// InTransaction is how long the client waits while a transaction of its session is open, whose locks others wait for; 0 is
+	// [DefaultInTransaction]. The request waits on for the rest of For.
+	InTransaction time.Duration
 	// Reveal lets approvers read what is concealed of the operation from them, on record.
 	Reveal bool
 	// Not are people who may not decide, by their subjects, besides who asks.
@@ -134,6 +137,9 @@ type Hold struct {
 	// allows the operation itself: an approval of access is not one of the operation.
 	Access string
 }
+
+// DefaultInTransaction is how long a client waits for an approval while a transaction of its session is open, by a rule that does not say.
+const DefaultInTransaction = time.Minute
 
 // valid reports whether h can be decided about.
 func (h *Hold) valid() bool {

@@ -1,27 +1,15 @@
 package review
 
 import (
-	"context"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/internal/teststore"
 	"github.com/sallyport/sallyport/store"
 )
-
-// clocked is a store whose clock is set.
-type clocked struct {
-	store.Store
-	ahead atomic.Int64
-}
-
-func (c *clocked) Head(ctx context.Context) (int64, time.Time, error) {
-	head, now, err := c.Store.Head(ctx)
-	return head, now.Add(time.Duration(c.ahead.Load())), err
-}
 
 // TestClockIsSet: what was granted lasts no longer than it was granted for when the store's clock is set back, at any gateway that knew of
 // it; and nothing that has ended counts again. Where the clock is set forward it ends early.
@@ -29,7 +17,7 @@ func TestClockIsSet(t *testing.T) {
 	const skew = 5 * time.Minute
 	for _, ahead := range []time.Duration{-skew, skew} {
 		synctest.Test(t, func(t *testing.T) {
-			s := &clocked{Store: store.NewMemory()}
+			s := &teststore.Clocked{Store: store.NewMemory()}
 			one, two := openDesk(t, s, everybody()), openDesk(t, s, everybody())
 			go one.Run(t.Context())
 			go two.Run(t.Context())
@@ -39,7 +27,7 @@ func TestClockIsSet(t *testing.T) {
 			began := time.Now()
 			require.NoError(t, two.Follow(t.Context(), r.ID))
 			time.Sleep(30 * time.Minute)
-			s.ahead.Store(int64(ahead))
+			s.Set(ahead)
 			time.Sleep(touchEvery + every)
 			for _, d := range []*desk{one, two} {
 				_, g, _, ok := d.Granted(d.people.ids["alice"], vm, "prod")
@@ -49,7 +37,7 @@ func TestClockIsSet(t *testing.T) {
 			time.Sleep(time.Until(began.Add(time.Hour + 2*every)))
 			require.Empty(t, one.granted("prod"))
 			require.Empty(t, two.granted("prod"))
-			s.ahead.Store(int64(-2 * skew))
+			s.Set(-2 * skew)
 			time.Sleep(touchEvery + every)
 			require.Empty(t, one.granted("prod"), "nor is it revived")
 			require.Empty(t, two.granted("prod"), "nor is it revived")

@@ -48,13 +48,26 @@ func (d *Desk) Connect(ctx context.Context, s *proxy.Session, h *proxy.Hold, c C
 	if made.State == Approved {
 		text = fmt.Sprintf("%s: request %s for %s is granted by %s", h.Message, made.ID, made.Text, made.DecidedBy)
 	}
+	link := d.link(made.ID)
 	if !c.Wait && made.State == Pending {
-		return nil, errors.New(text + "; connect again when it is approved")
+		text += "; connect again when it is approved"
+		if link != "" {
+			text += ": " + link
+		}
+		return nil, errors.New(text)
 	}
 	return &proxy.Pending{
-		ID: made.ID, Message: text, Deadline: time.Now().Add(h.For),
+		ID: made.ID, Message: text, Link: link, Deadline: time.Now().Add(h.For),
 		Wait: func(ctx context.Context) proxy.Verdict { return d.connected(ctx, made, h.Access) },
 	}, nil
+}
+
+// link is where a request is shown to people; empty: nowhere.
+func (d *Desk) link(id string) string {
+	if d.Link == nil {
+		return ""
+	}
+	return d.Link(id)
 }
 
 // connected waits for what becomes of a request for access.

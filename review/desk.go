@@ -55,6 +55,8 @@ type Desk struct {
 	Signer Signer
 	// Revision names the rules by which sessions are judged now, for what is signed. May be nil.
 	Revision func() string
+	// Link returns where a request is shown to people, for those who wait; empty: nowhere. May be nil.
+	Link func(id string) string
 	// Told returns what is written with a transition, for those who tell people of it. May be nil.
 	Told func(n *Notice) ([]store.Write, error)
 	// Seen returns the change in the store's feed up to which Follow was called. Nil: nobody else changes what is in the store.
@@ -126,6 +128,9 @@ type reading struct {
 func (d *Desk) log() *slog.Logger { return cmp.Or(d.Log, slog.Default()) }
 
 // now is the time by the store's clock.
+// Now is the time by the store's clock, as all gateways on the store have it.
+func (d *Desk) Now() time.Time { return d.now() }
+
 func (d *Desk) now() time.Time {
 	c := d.clock.Load()
 	if c == nil {

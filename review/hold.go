@@ -1,6 +1,7 @@
 package review
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,11 @@ func (d *Desk) Request(ctx context.Context, s *proxy.Session, op proxy.Op, a *pr
 	r, err := d.about(ctx, s, op, a)
 	if err != nil {
 		return nil, err
+	}
+	inside := inTransaction(ctx, op, a)
+	if inside > 0 {
+		until := r.Created.Add(inside)
+		r.Locked = &until
 	}
 	if d.earlier(r) == nil { // who waits on, waits on what was shown
 		if err := d.holdBounds(r); err != nil {
@@ -64,13 +70,27 @@ func (d *Desk) Request(ctx context.Context, s *proxy.Session, op proxy.Op, a *pr
 	d.attended[r.ID] = true
 	d.mu.Unlock()
 	until := r.Deadline
-	if r.State == Approved {
-		until = r.UseBy
+	if now := d.now(); inside > 0 && r.State == Pending && now.Add(inside).Before(until) {
+		until = now.Add(inside)
+		message += ", here for " + shortTime(inside) + " because a transaction is open"
+	} else {
+		inside = 0
 	}
-	h := &held{desk: d, session: s, op: op, id: r.ID, rule: r.Rules[0]}
-	return &proxy.Pending{
-		ID: r.ID, Message: fmt.Sprintf("%s: request %s %s", r.Message, r.ID, message), Deadline: time.Now().Add(until.Sub(d.now())), Wait: h.wait,
-	}, nil
+	h := &held{desk: d, session: s, op: op, id: r.ID, rule: r.Rules[0], inside: inside}
+	p := &proxy.Pending{ID: r.ID, Message: fmt.Sprintf("%s: request %s %s", r.Message, r.ID, message), Link: d.link(r.ID), Wait: h.wait}
+	if r.State == Pending { // what is approved is used at once
+		p.Deadline = time.Now().Add(until.Sub(d.now()))
+	}
+	return p, nil
+}
+
+// inTransaction is how long the client of op waits where others wait for what its open transaction has locked; 0: as long as the request.
+func inTransaction(ctx context.Context, op proxy.Op, a *proxy.Hold) time.Duration {
+	st, ok := op.(*proxy.Statement)
+	if !ok || !st.Open(ctx) {
+		return 0
+	}
+	return min(a.For, cmp.Or(a.InTransaction, proxy.DefaultInTransaction))
 }
 
 // about is the request about an operation.
@@ -150,7 +170,8 @@ type held struct {
 	session *proxy.Session
 	op      proxy.Op
 	id      string
-	rule    string // the first of those that hold it
+	rule    string        // the first of those that hold it
+	inside  time.Duration // how long it waits because a transaction is open, which is less than the request does; 0: as long as that
 }
 
 // wait waits for the decision and returns its verdict. What was approved is used before it runs: it runs once, or never.
@@ -212,12 +233,15 @@ func (h *held) leave(ctx context.Context) proxy.Verdict {
 	if errors.Is(cause, proxy.ErrShutdown) || errors.Is(cause, proxy.ErrParked) {
 		return h.refuse(proxy.CauseApproval, "request "+h.id+" waits still", "Connect again and send the same, to wait on.")
 	}
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastly)
+	defer cancel()
+	if h.inside > 0 && errors.Is(cause, proxy.ErrDeadline) {
+		return h.sendAway(late)
+	}
 	as := Cancelled
 	if errors.Is(cause, proxy.ErrDeadline) {
 		as = Expired
 	}
-	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastly)
-	defer cancel()
 	r, err := d.change(late, h.id, func(r *Request, now time.Time) (step, error) {
 		if r.State != Pending && (r.State != Approved || !errors.Is(cause, proxy.ErrCanceled)) {
 			return step{}, r.decided()
@@ -235,6 +259,21 @@ func (h *held) leave(ctx context.Context) proxy.Verdict {
 		d.log().Warn("a request could not be given up: it ends at its deadline", "request", h.id, "err", err)
 	}
 	return h.refuse(proxy.CauseApproval, "request "+h.id+" was given up", "")
+}
+
+// sendAway refuses the operation of a client whose transaction is open, so that what it has locked is free for others. The request stays.
+func (h *held) sendAway(ctx context.Context) proxy.Verdict {
+	r, err := h.desk.Get(ctx, h.id)
+	switch {
+	case err != nil:
+		return h.refuse(proxy.CauseInternal, "request "+h.id+" could not be read", "Roll back, and send the same again later.")
+	case r.State == Approved:
+		return h.refuse(proxy.CauseApproval, "request "+h.id+" was approved by "+r.DecidedBy+" when nobody waited any more", "Roll back, and send the same again.")
+	case r.State != Pending:
+		return h.over(r)
+	}
+	return h.refuse(proxy.CauseApproval, "nobody decided about request "+h.id+" within "+shortTime(h.inside)+", and it waits no longer while its transaction is open, "+
+		"because others wait for what that has locked; the request waits on until "+r.Deadline.Format(time.RFC3339), "Roll back, and send the same again when it is approved.")
 }
 
 // claim uses the approval.

@@ -253,6 +253,91 @@ func TestAttack61ChangedStatement(t *testing.T) {
 	}
 }
 
+// TestLink: who waits is told where her request is shown, by an operation and by connecting.
+func TestLink(t *testing.T) {
+	d := newDesk(t)
+	d.Link = func(id string) string { return "https://gw.example.com/requests/" + id }
+	s := d.session(t, ops)
+	p, err := d.Request(t.Context(), s, del("DELETE FROM t"), ops)
+	require.NoError(t, err)
+	require.Equal(t, d.Link(p.ID), p.Link)
+	asks := review.Connecting{Terms: review.Terms{
+		Rule: "prod", Actions: []string{"connect"}, Stages: []review.Stage{{Approvers: []string{"ops"}, Need: 1}}, For: time.Hour, Max: time.Hour, Decide: time.Hour,
+	}, Wait: true}
+	p, err = d.Connect(t.Context(), s, ops, asks)
+	require.NoError(t, err)
+	require.Equal(t, d.Link(p.ID), p.Link)
+	asks.Wait = false
+	_, err = d.Connect(t.Context(), s, ops, asks)
+	require.ErrorContains(t, err, "connect again when it is approved: "+p.Link)
+}
+
+// TestHeldInATransaction: a client whose transaction is open is sent away after a short time, so that others do not wait for what that has
+// locked; who decides is told; the request waits on, and what is approved meanwhile runs when she sends it again, once.
+func TestHeldInATransaction(t *testing.T) {
+	within := func(limit, in time.Duration) *proxy.Hold {
+		h := *ops
+		h.For, h.InTransaction = limit, in
+		return &h
+	}
+	update := func(open bool) *proxy.Statement {
+		op := del("DELETE FROM t")
+		op.Measurer = &measured{open: open}
+		return op
+	}
+	for name, c := range map[string]struct {
+		hold   *proxy.Hold
+		open   bool
+		leaves time.Duration // after which she is sent away
+		stays  bool          // the request does
+	}{
+		"open":                       {within(time.Hour, 0), true, proxy.DefaultInTransaction, true},
+		"open, as the rule says":     {within(time.Hour, 10*time.Minute), true, 10 * time.Minute, true},
+		"open, and the rule is less": {within(30*time.Second, 0), true, 30 * time.Second, false},
+		"not open":                   {within(time.Hour, 0), false, time.Hour, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDesk(t)
+				s := d.session(t, c.hold)
+				var told *proxy.Pending
+				s.Handle(func(_ proxy.Op, p *proxy.Pending) { told = p }, nil)
+				verdict := make(chan *proxy.Verdict, 1)
+				begun := time.Now()
+				go func() { verdict <- s.Ask(s.Context(), update(c.open)) }()
+				synctest.Wait()
+				r := d.List()[0]
+				require.Equal(t, c.open, strings.Contains(r.Lines(), "locks       a transaction of hers is open"), r.Lines())
+				require.Equal(t, begun.Add(c.leaves), told.Deadline, "she is told until when she waits")
+				require.Equal(t, c.stays, strings.Contains(told.Message, "because a transaction is open"), told.Message)
+				v := <-verdict
+				require.True(t, v.Refuses())
+				require.Equal(t, c.leaves, time.Since(begun))
+				require.NoError(t, s.Err(), "the session goes on")
+				if !c.stays {
+					require.Contains(t, v.Message(), "in time")
+					require.Empty(t, d.List())
+					return
+				}
+				require.Contains(t, v.Message(), "the request waits on until")
+				require.Contains(t, v.Remedy, "Roll back, and send the same again")
+				require.Len(t, d.List(), 1)
+				require.NoError(t, d.approve(r))
+				v = s.Ask(s.Context(), update(false))
+				require.False(t, v.Refuses(), v.Message())
+				require.Equal(t, r.ID+" by bob", v.Grant)
+				require.Equal(t, "pending approved used", d.told())
+				go func() { verdict <- s.Ask(s.Context(), update(true)) }()
+				synctest.Wait()
+				require.NotEqual(t, r.ID, d.List()[0].ID, "it has run")
+				s.CancelHolds()
+				require.True(t, (<-verdict).Refuses())
+				require.Contains(t, d.told(), "cancelled")
+			})
+		})
+	}
+}
+
 func TestHeldEnds(t *testing.T) {
 	t.Run("deadline", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

@@ -20,7 +20,10 @@ type measured struct {
 	*proxy.Impact
 	err   error
 	asked int
+	open  bool
 }
+
+func (m *measured) Open(context.Context, *proxy.Statement) bool { return m.open }
 
 func (m *measured) Measure(context.Context, *proxy.Statement) (*proxy.Impact, error) {
 	m.asked++

@@ -112,6 +112,9 @@ func transitions() []transition {
 		{"approve what was asked", func(d *desk, asked *Request) error {
 			return second(d.Approve(ctx, asked.ID, d.vote(asked, "olga"), Narrow{}))
 		}, func(m *model) bool { return m.revision == 0 && m.votes("olga") }},
+		{"the same again", func(d *desk, asked *Request) error { // such as a callback that a chat sends twice
+			return second(d.Approve(ctx, asked.ID, d.vote(asked, "olga"), Narrow{}))
+		}, func(m *model) bool { return m.revision == 0 && m.votes("olga") }},
 		{"approve", approve("otto"), func(m *model) bool { return m.votes("otto") }},
 		{"approve, when it is escalated", approve("sven"), func(m *model) bool { return m.escalated && m.votes("sven") }},
 		{"deny", func(d *desk, asked *Request) error {
@@ -162,6 +165,13 @@ func transitions() []transition {
 			}
 			d.resolve(ctx)
 		}), always(func(m *model) { m.ends(Cancelled, Revoked) })},
+		{"its time is over", func(d *desk, asked *Request) error {
+			d.Store.(*teststore.Clocked).Pass(10 * time.Hour)
+			if err := second(d.touch(ctx)); err != nil {
+				return err
+			}
+			return by(func(d *desk) { d.settle(ctx) })(d, asked)
+		}, always(func(m *model) { m.ends(Expired, Ended) })},
 		{"restart", func(d *desk, _ *Request) error { return d.Load(ctx) }, always(func(*model) {})},
 	}
 }
@@ -199,11 +209,11 @@ func TestEveryInterleaving(t *testing.T) {
 				length, begin = 2, []int{0, 2}
 			}
 			for _, approvals := range begin {
-				s := k.Open(t)
+				s := &teststore.Clocked{Store: k.Open(t)}
 				gateways := []*desk{openDesk(t, s, everybody()), openDesk(t, s, everybody())}
 				sequences(len(all), length, func(order []int) {
 					if k.Name == teststore.Memory { // else what is over is read at each restart
-						s = k.Open(t)
+						s = &teststore.Clocked{Store: k.Open(t)}
 						gateways = []*desk{openDesk(t, s, everybody()), openDesk(t, s, everybody())}
 					}
 					interleave(t, gateways, all, order, approvals)
@@ -222,6 +232,7 @@ func interleave(t *testing.T, gateways []*desk, all []transition, order []int, a
 	who := &proxy.Identity{Subject: newRequestID(), Groups: []string{"dev"}} // so many ask for nothing in a short time
 	for _, g := range gateways {
 		g.people.ids[who.Subject] = who
+		require.NoError(t, second(g.touch(t.Context())))
 	}
 	r, err := gateways[0].Ask(t.Context(), who, Ask{Resource: "vm1", Terms: interleaved(), For: 2 * time.Hour, Reason: "x"})
 	require.NoError(t, err)

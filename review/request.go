@@ -75,6 +75,9 @@ type Request struct {
 	Called    []string      `json:"called,omitempty"` // who was on call when it was made, where approvers are
 	Created   time.Time     `json:"created"`
 	Deadline  time.Time     `json:"deadline"`
+	// Locked is until when its client waits with a transaction open, whose locks others wait for; nil: no transaction was open. The request
+	// waits on until Deadline.
+	Locked *time.Time `json:"locked,omitempty"`
 
 	DecidedBy string     `json:"decided_by,omitempty"`
 	DecidedAt *time.Time `json:"decided_at,omitempty"`

@@ -43,6 +43,10 @@ func (r *Request) Lines() string {
 	line("effects", r.Effects)
 	line("unknown", r.Blind)
 	line("names", r.Names)
+	if r.Locked != nil {
+		line("locks", "a transaction of hers is open: what it has locked stays locked for others until "+r.Locked.Format(time.RFC3339)+
+			" at most; from then on she has to send it again when it is approved")
+	}
 	r.impactLines(line)
 	if r.State == Approved {
 		line("runs until", r.UseBy.Format(time.RFC3339))

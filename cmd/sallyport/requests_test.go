@@ -223,6 +223,53 @@ func TestHeldStatementsOutliveTheGateway(t *testing.T) {
 	must(t, "verify", filepath.Join(o.dir, "data", "audit"))
 }
 
+// TestHeldLocks: what is held in an open transaction keeps nothing locked for longer than its rule says, although the session stays; its
+// approval counts when the same is sent again, and for no other arguments.
+func TestHeldLocks(t *testing.T) {
+	o := openOffice(t, strings.Replace(holding, "    for: 1m\n", "    for: 10m\n    in_transaction: 1s\n", 1))
+	o.psql(t, "bob", "-c", "CREATE TABLE t (id int PRIMARY KEY, n int)", "-c", "INSERT INTO t VALUES (1, 0), (2, 0), (3, 0)")
+	c, err := pgx.Connect(t.Context(), o.conn("bob"))
+	require.NoError(t, err)
+	defer c.Close(t.Context())
+	const remove = "DELETE FROM t WHERE id = $1"
+	deletes := func(id int) error {
+		_, err := c.Exec(t.Context(), remove, id)
+		return err
+	}
+	run := func(text string) {
+		t.Helper()
+		_, err := c.Exec(t.Context(), text)
+		require.NoError(t, err)
+	}
+	run("BEGIN")
+	run("UPDATE t SET n = 1 WHERE id = 2")
+	err = deletes(1)
+	require.ErrorContains(t, err, "nobody decided about request")
+	r := o.waiting(t)
+	require.ErrorContains(t, err, "within 1s, and it waits no longer while its transaction is open")
+	require.Contains(t, must(t, "requests", "show", "-c", o.config, r.ID), "locks       a transaction of hers is open")
+	out, err := exec.Command("psql", "-X", "-A", "-t", o.direct, "-c", "SET lock_timeout = '20s'", "-c", "UPDATE t SET n = 2 WHERE id = 2").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	run("ROLLBACK")
+	code, _, errs := sallyport(t, password+"\n", "approve", "-c", o.config, "-u", "alice", r.ID)
+	require.Equal(t, exitOK, code, errs)
+	require.Contains(t, errs, "locks       a transaction of hers is open")
+
+	run("BEGIN")
+	run("UPDATE t SET n = 1 WHERE id = 2")
+	require.ErrorContains(t, deletes(3), "within 1s", "other arguments are another request")
+	other := o.waiting(t)
+	require.NotEqual(t, r.ID, other.ID)
+	run("ROLLBACK")
+	run("BEGIN")
+	run("UPDATE t SET n = 1 WHERE id = 2")
+	require.NoError(t, deletes(1), "what was approved runs")
+	run("COMMIT")
+	require.Equal(t, "2", o.count(t))
+	require.Contains(t, must(t, "requests", "show", "-c", o.config, r.ID), "used")
+	require.Equal(t, other.ID, o.waiting(t).ID)
+}
+
 // count is how many rows the database itself has.
 func (o *office) count(t *testing.T) string {
 	t.Helper()

@@ -197,6 +197,7 @@ type Review struct {
 	Position
 	Approvers []string      `yaml:"approvers"`
 	For       time.Duration `yaml:"for"`
+	InOpen    time.Duration `yaml:"in_transaction"`
 	Message   string        `yaml:"message"`
 	Reveal    bool          `yaml:"reveal"`
 	Undo      time.Duration `yaml:"undo"`
@@ -241,7 +242,7 @@ func (a Access) rule(i int) policy.Rule {
 		o.Budgets = []policy.Budget{{Statements: valueOf(b.Statements), Rows: valueOf(b.Rows), Per: *b.Per}}
 	}
 	if a.Review != nil {
-		o.Review = &policy.Review{Approvers: a.Review.Approvers, For: a.Review.For, Message: a.Review.Message, Reveal: a.Review.Reveal, Undo: a.Review.Undo, Try: a.Review.Try}
+		o.Review = &policy.Review{Approvers: a.Review.Approvers, For: a.Review.For, InTransaction: a.Review.InOpen, Message: a.Review.Message, Reveal: a.Review.Reveal, Undo: a.Review.Undo, Try: a.Review.Try}
 	}
 	if level, err := policy.ParseRecording(a.Recording); err == nil {
 		o.Recording = level

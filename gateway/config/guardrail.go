@@ -26,6 +26,7 @@ type Guardrail struct {
 	Limit     int            `yaml:"limit"`
 	Approvers []string       `yaml:"approvers"`
 	For       time.Duration  `yaml:"for"`
+	InOpen    time.Duration  `yaml:"in_transaction"`
 	Reveal    bool           `yaml:"reveal"`
 	Undo      time.Duration  `yaml:"undo"`
 	Try       bool           `yaml:"try"`
@@ -114,7 +115,7 @@ func (f *File) rulesOf(g Guardrail, n int) []guardrail.Rule {
 	}
 	for _, c := range g.given() {
 		r := c.rule(c.action)
-		r.Only, r.Limit, r.Approvers, r.For, r.Reveal, r.Undo, r.Try = c.only, g.Limit, g.Approvers, g.For, g.Reveal, g.Undo, g.Try
+		r.Only, r.Limit, r.Approvers, r.For, r.InTransaction, r.Reveal, r.Undo, r.Try = c.only, g.Limit, g.Approvers, g.For, g.InOpen, g.Reveal, g.Undo, g.Try
 		list = append(list, r)
 	}
 	for i := range list {
@@ -223,7 +224,7 @@ func (f *File) validateGuardrail(d *decoder, n int, g Guardrail, taken map[strin
 		d.problem(g.Line, "", "a guardrail needs one of use, deny, only, hold, rewrite and warn")
 		return
 	}
-	if g.Use == useDefault && (g.Limit != 0 || g.For != 0 || g.Reveal || g.Undo != 0 || g.Try || len(g.Approvers) > 0 || g.Name != "") {
+	if g.Use == useDefault && (g.Limit != 0 || g.For != 0 || g.InOpen != 0 || g.Reveal || g.Undo != 0 || g.Try || len(g.Approvers) > 0 || g.Name != "") {
 		d.problem(g.Line, "", "a pack brings its own names and actions: only resources, databases, accounts, groups, during, outside and observe may be given with it")
 		return
 	}

@@ -70,6 +70,9 @@ func (s *Sessions) Start(ctx context.Context, id *proxy.Identity) (proxy.Secret,
 	}
 	now := s.now()
 	own := *id
+	if own.AuthTime.After(now) { // by a provider's clock that is ahead
+		own.AuthTime = now
+	}
 	if end := now.Add(life); own.Expires.IsZero() || end.Before(own.Expires) {
 		own.Expires = end
 	}

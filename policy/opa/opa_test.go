@@ -76,9 +76,9 @@ func TestDecides(t *testing.T) {
 }
 
 func TestReview(t *testing.T) {
-	v := judge(t, create(t, module(`decision := {"allow": true, "rule": "eyes", "review": {"approvers": ["dba", "leads"], "message": "two see more", "for": "15m"}}`)), reading(proxy.EffectRead))
+	v := judge(t, create(t, module(`decision := {"allow": true, "rule": "eyes", "review": {"approvers": ["dba", "leads"], "message": "two see more", "for": "15m", "in_transaction": "30s"}}`)), reading(proxy.EffectRead))
 	require.Equal(t, proxy.ActionHold, v.Action)
-	require.Equal(t, &proxy.Hold{Rules: []string{"eyes"}, Approvers: [][]string{{"dba", "leads"}}, Message: "two see more", For: 15 * time.Minute}, v.Hold)
+	require.Equal(t, &proxy.Hold{Rules: []string{"eyes"}, Approvers: [][]string{{"dba", "leads"}}, Message: "two see more", For: 15 * time.Minute, InTransaction: 30 * time.Second}, v.Hold)
 	v = judge(t, create(t, module(`decision := {"allow": true, "review": {"approvers": ["dba"]}}`)), reading(proxy.EffectRead))
 	require.Equal(t, time.Hour, v.Hold.For)
 	require.Equal(t, []string{"opa"}, v.Hold.Rules)
@@ -111,6 +111,7 @@ func TestAttack58EngineFailures(t *testing.T) {
 		{"review is a boolean", `decision := {"allow": true, "review": true}`, "review is a boolean"},
 		{"review for ever", `decision := {"allow": true, "review": {"approvers": ["dba"], "for": "ever"}}`, "review.for is not a time"},
 		{"review for a negative time", `decision := {"allow": true, "review": {"approvers": ["dba"], "for": "-1h"}}`, "review.for is not a time"},
+		{"review for ever in a transaction", `decision := {"allow": true, "review": {"approvers": ["dba"], "in_transaction": "0s"}}`, "review.in_transaction is not a time"},
 		{"review with more", `decision := {"allow": true, "review": {"approvers": ["dba"], "votes": "2"}}`, "review.votes"},
 		{"for ever", `decision := {"allow": true} if { some x in numbers.range(1, 4000); some y in numbers.range(1, 4000); x * y < 0 }`, "it took too long"},
 	} {

@@ -52,6 +52,8 @@ type Review struct {
 	Approvers []string `json:"approvers"` // groups; a member of one of them decides
 	Message   string   `json:"message,omitempty"`
 	For       string   `json:"for,omitempty"` // how long a request may wait, such as "15m"; empty is an hour
+	// InTransaction is how long the client waits while a transaction of its session is open, such as "30s"; empty is a minute.
+	InTransaction string `json:"in_transaction,omitempty"`
 }
 
 // Causes of a refusal that the policy did not decide. They are told to users.
@@ -132,6 +134,12 @@ func parseReview(v any) (*Review, error) {
 				}
 				r.For = v
 				continue
+			case "in_transaction":
+				if d, err := time.ParseDuration(v); err != nil || d <= 0 {
+					return nil, formError("review.in_transaction is not a time, such as 1m")
+				}
+				r.InTransaction = v
+				continue
 			}
 		case []any:
 			if key == "approvers" {
@@ -145,7 +153,7 @@ func parseReview(v any) (*Review, error) {
 				continue
 			}
 		}
-		return nil, formError(fmt.Sprintf("review.%s is a %s, want approvers, message or for", key, kindOf(object[key])))
+		return nil, formError(fmt.Sprintf("review.%s is a %s, want approvers, message, for or in_transaction", key, kindOf(object[key])))
 	}
 	if len(r.Approvers) == 0 {
 		return nil, formError("review has no approvers")
@@ -191,6 +199,9 @@ func (p *Policy) verdict(r *Result, kind proxy.Kind) proxy.Verdict {
 		}
 		if r.Review.For != "" {
 			h.For, _ = time.ParseDuration(r.Review.For) // parse has read it
+		}
+		if r.Review.InTransaction != "" {
+			h.InTransaction, _ = time.ParseDuration(r.Review.InTransaction)
 		}
 		return proxy.Verdict{Action: proxy.ActionHold, Cause: proxy.CauseApproval, Rule: h.Rules[0], Reason: h.Message, Hold: h}
 	case p.decides && kind == proxy.KindConnect:

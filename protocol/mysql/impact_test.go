@@ -25,9 +25,11 @@ type approver struct {
 	image *proxy.Image
 	claim *proxy.Impact // of an earlier session, so that nothing is measured; nil: what is measured
 	fails error         // of keeping what undoes it
+	open  bool          // a transaction was open
 }
 
 func (a *approver) Request(ctx context.Context, _ *proxy.Session, op proxy.Op, _ *proxy.Hold) (*proxy.Pending, error) {
+	a.open = op.(*proxy.Statement).Open(ctx)
 	i := a.claim
 	if i == nil {
 		var err error
@@ -51,6 +53,36 @@ func (a *approver) KeepImage(_ context.Context, _ *proxy.Session, _ uint64, _ []
 		a.image = i
 	}
 	return a.fails
+}
+
+// TestHeldWithATransactionOpen: who asks for an approval is told whether a transaction is open, which keeps locks.
+func TestHeldWithATransactionOpen(t *testing.T) {
+	a := &approver{open: true}
+	g := impactGate(t, "CREATE TABLE t (id INT PRIMARY KEY, n INT) ENGINE = InnoDB; INSERT INTO t VALUES (1, 1), (2, 2)", a, gateConfig{})
+	c := g.open(t)
+	run := func(text string) {
+		t.Helper()
+		_, err := c.ExecContext(t.Context(), text)
+		require.NoError(t, err)
+	}
+	check := func(want bool, before ...string) {
+		t.Helper()
+		for _, text := range before {
+			run(text)
+		}
+		a.open = !want
+		run("UPDATE t SET n = n + 1 WHERE id = 1")
+		require.Equal(t, want, a.open, before)
+	}
+	check(false)
+	check(true, "BEGIN")
+	check(true, "SELECT n FROM t")
+	check(false, "COMMIT")
+	check(false, "SET autocommit = 0")
+	check(true, "SELECT n FROM t")
+	check(false, "ROLLBACK", "SET autocommit = 1")
+	check(true, "LOCK TABLES t WRITE")
+	check(false, "UNLOCK TABLES")
 }
 
 // enough is a time in which a busy machine measures, too. One question may take a third of it, and wait for a lock for a ninth.

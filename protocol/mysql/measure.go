@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/protocol/internal/impact"
+	"github.com/sallyport/sallyport/protocol/mysql/wire"
 	"github.com/sallyport/sallyport/protocol/sql"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -42,6 +43,20 @@ func (u *up) Measure(ctx context.Context, st *proxy.Statement) (*proxy.Impact, e
 		m.unsaid("nothing is compared when it runs")
 	}
 	return m.impact, nil
+}
+
+// Open reports whether a transaction is open, or tables are locked. See [proxy.Measurer].
+func (u *up) Open(ctx context.Context, st *proxy.Statement) bool {
+	if u.state.locked || u.current == nil || st != &u.current.statement {
+		return true
+	}
+	// What the server has said last may be wrong by now: with an error it does not say whether a transaction is open after it.
+	ctx, cancel := context.WithTimeout(ctx, impact.Timeout(u.session.session))
+	defer cancel()
+	late := context.AfterFunc(ctx, func() { u.session.session.Kill(errSilent) })
+	_, _, err := u.settledAs()
+	late()
+	return err != nil || uint16(u.down.status.Load())&wire.StatusInTransaction != 0
 }
 
 // measuring is one measurement.

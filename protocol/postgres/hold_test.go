@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
@@ -207,4 +208,64 @@ func (connectHold) Intercept(context.Context, *proxy.Session) (proxy.Hooks, erro
 		}
 		return proxytest.Hold("review")
 	}}, nil
+}
+
+// opens approves everything, and notes whether a transaction is open.
+type opens struct {
+	proxytest.Reviewer
+	last *bool
+}
+
+func (o opens) Request(ctx context.Context, s *proxy.Session, op proxy.Op, h *proxy.Hold) (*proxy.Pending, error) {
+	*o.last = op.(*proxy.Statement).Open(ctx)
+	return o.Reviewer.Request(ctx, s, op, h)
+}
+
+// TestHeldWithATransactionOpen: who asks for an approval is told whether something has run in the transaction before, which keeps locks: of
+// the client's, also when it has failed, and of a batch's.
+func TestHeldWithATransactionOpen(t *testing.T) {
+	open := false
+	o := opens{proxytest.Reviewer{Wait: func(context.Context) proxy.Verdict { return proxy.Allow("approved") }}, &open}
+	g := startGate(t, gateConfig{sql: "CREATE TABLE t (id int)", chain: []proxy.Interceptor{holding("wait")}, gateway: func(g *proxy.Gateway) { g.Reviewer = o }})
+	ctx := context.Background()
+	c := g.connect(t, "sslmode=disable").PgConn()
+	simple := func(text string) { c.Exec(ctx, text).ReadAll() }
+	batch := func(texts ...string) {
+		b := &pgconn.Batch{}
+		for _, text := range texts {
+			b.ExecParams(text, nil, nil, nil, nil)
+		}
+		_, err := c.ExecBatch(ctx, b).ReadAll()
+		require.NoError(t, err)
+	}
+	const held, insert = "DELETE FROM t /* wait */", "INSERT INTO t VALUES (1)"
+	check := func(want bool, name string) {
+		t.Helper()
+		require.Equal(t, want, open, name)
+		open = !want
+	}
+	open = true
+	simple(held)
+	check(false, "alone")
+	simple("BEGIN; " + held + "; COMMIT")
+	check(false, "a text with a transaction of its own")
+	simple("BEGIN")
+	simple(held)
+	check(true, "in a transaction")
+	simple("SELECT 1 / 0")
+	simple(held)
+	check(true, "in one that has failed")
+	simple("ROLLBACK")
+	simple(held)
+	check(false, "after it")
+	batch(held)
+	check(false, "a batch of one")
+	batch(insert, held)
+	check(true, "after something else in a batch")
+	batch(held)
+	check(false, "in the next batch")
+	batch(held, held)
+	check(true, "the second of a batch")
+	simple(held)
+	check(false, "after the batch")
 }

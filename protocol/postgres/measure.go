@@ -53,6 +53,17 @@ func (u *up) Measure(ctx context.Context, st *proxy.Statement) (*proxy.Impact, e
 	return m.impact, nil
 }
 
+// Open reports whether a transaction is open. See [proxy.Measurer].
+func (u *up) Open(ctx context.Context, _ *proxy.Statement) bool {
+	if u.executes {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	block, err := u.settle(ctx)
+	return err != nil || block != 'I'
+}
+
 // measuring is one measurement.
 type measuring struct {
 	*rowReader

@@ -40,6 +40,7 @@ type up struct {
 	encoded     bool   // the batch so far may have changed the client's encoding
 	enclosed    bool   // the gateway has made the batch a transaction block
 	batched     bool   // a batch has begun, and its Sync has not come
+	executes    bool   // something was executed in it
 
 	over bool  // the client has left, or broke the protocol
 	err  error // why it is over; nil when the client said goodbye
@@ -269,7 +270,7 @@ func (u *up) message(typ byte, body []byte, total int) (left bool, err error) {
 	case wire.Parse, wire.Bind, wire.Describe, wire.Close, wire.Execute:
 		u.batched = true
 	case wire.Sync:
-		u.batched = false
+		u.batched, u.executes = false, false
 	}
 	switch typ {
 	case wire.Query:
@@ -765,6 +766,7 @@ func (u *up) execute(body []byte, total int) error {
 			return u.refuse(e, total, poisonNamed)
 		}
 	}
+	u.executes = true
 	g := e.guard
 	e.prepares = u.prepared.sends(e.statement.Facts)
 	e.newEncoding = u.encoded

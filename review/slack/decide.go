@@ -2,6 +2,7 @@ package slack
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,7 +29,8 @@ const KindCallback = "slack-callback"
 // Bounds of callbacks.
 const (
 	maxCallback  = 256 << 10               // bytes
-	keepCallback = 15 * time.Minute        // longer than a signature is good for
+	signedWithin = 5 * time.Minute         // by the store's clock, before and after
+	keepCallback = 15 * time.Minute        // longer than a signature is good for, by the same clock
 	answerWithin = 2500 * time.Millisecond // after three seconds Slack tells the user that it failed
 	maxReason    = 1000                    // characters
 )
@@ -61,7 +64,8 @@ func (cb *Callbacks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	if !cb.signed(r.Header, body) {
+	at, ok := cb.signed(r.Header, body)
+	if !ok {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
@@ -73,7 +77,10 @@ func (cb *Callbacks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
 	defer cancel()
-	switch fresh, err := cb.fresh(ctx, body); {
+	switch fresh, err := cb.fresh(ctx, at, body); {
+	case errors.Is(err, errLate):
+		w.WriteHeader(http.StatusUnauthorized)
+		return
 	case err != nil:
 		cb.log().Error("slack: what somebody decides in Slack cannot be taken", "err", err)
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -105,22 +112,37 @@ func (cb *Callbacks) log() *slog.Logger {
 	return slog.Default()
 }
 
-// signed reports whether Slack has signed a callback within the last five minutes.
-func (cb *Callbacks) signed(h http.Header, body []byte) bool {
-	v, err := slack.NewSecretsVerifier(h, cb.Signing.Reveal())
-	if err != nil {
-		return false
+// signed returns when Slack has signed a callback, and whether it has.
+func (cb *Callbacks) signed(h http.Header, body []byte) (at time.Time, ok bool) {
+	stamp := h.Get("X-Slack-Request-Timestamp")
+	text, v0 := strings.CutPrefix(h.Get("X-Slack-Signature"), "v0=")
+	seconds, err := strconv.ParseInt(stamp, 10, 64)
+	signature, malformed := hex.DecodeString(text)
+	if !v0 || err != nil || malformed != nil || cb.Signing.Empty() {
+		return at, false
 	}
-	if _, err := v.Write(body); err != nil {
-		return false
-	}
-	return v.Ensure() == nil
+	mac := hmac.New(sha256.New, []byte(cb.Signing.Reveal()))
+	fmt.Fprintf(mac, "v0:%s:", stamp)
+	mac.Write(body)
+	return time.Unix(seconds, 0), hmac.Equal(mac.Sum(nil), signature)
 }
 
-// fresh reports whether a callback was not taken before, by any gateway on the store. It is from now on.
-func (cb *Callbacks) fresh(ctx context.Context, body []byte) (bool, error) {
+var errLate = errors.New("the callback was not signed just now")
+
+// fresh reports whether a callback that was signed at a time was not taken before, by any gateway on the store. It is from now on. The store's
+// clock says whether that was just now: by the clock of a gateway's machine that is behind, a callback would count again which others have
+// forgotten.
+func (cb *Callbacks) fresh(ctx context.Context, at time.Time, body []byte) (bool, error) {
+	s := cb.Notifier.config.Store
+	_, now, err := s.Head(ctx)
+	if err != nil {
+		return false, err
+	}
+	if now.Sub(at).Abs() > signedWithin {
+		return false, errLate
+	}
 	sum := sha256.Sum256(body)
-	return kept.Once(ctx, cb.Notifier.config.Store, KindCallback, cb.Notifier.config.Name+"/"+hex.EncodeToString(sum[:]), keepCallback)
+	return kept.Once(ctx, s, KindCallback, cb.Notifier.config.Name+"/"+hex.EncodeToString(sum[:]), keepCallback)
 }
 
 // carried is what a button or a dialog carries.

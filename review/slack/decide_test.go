@@ -20,6 +20,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/internal/teststore"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
 	"github.com/sallyport/sallyport/review/reviewtest"
@@ -151,18 +152,37 @@ func TestDecide(t *testing.T) {
 	require.Equal(t, []string{"approve " + carried + " bob: ", "deny " + carried + " bob: not today"}, d.done)
 }
 
+// at has Slack sign what somebody approves at another time.
+func at(offset time.Duration) func(r *http.Request) {
+	body := url.Values{"payload": {submit("approve", "r h", "")}}.Encode()
+	return func(r *http.Request) {
+		seconds := strconv.FormatInt(time.Now().Add(offset).Unix(), 10)
+		*r = *httptest.NewRequest(http.MethodPost, "/slack/ops", strings.NewReader(body))
+		r.Header.Set("X-Slack-Request-Timestamp", seconds)
+		r.Header.Set("X-Slack-Signature", sign(seconds, body))
+	}
+}
+
+// TestDecideByTheStoresClock: the store's clock says whether Slack has signed a callback just now, so that one which was taken is not taken
+// again at a gateway whose machine's clock is behind.
+func TestDecideByTheStoresClock(t *testing.T) {
+	s := &teststore.Clocked{Store: store.NewMemory()}
+	s.Set(time.Hour)
+	d := newDecider(t, s)
+	require.Equal(t, http.StatusUnauthorized, d.post("", at(0)).Code, "that was an hour ago")
+	require.Empty(t, d.done)
+	now := at(time.Hour)
+	require.Equal(t, http.StatusOK, d.post("", now).Code)
+	require.Equal(t, http.StatusOK, newDecider(t, s).post("", now).Code)
+	require.Len(t, d.done, 1)
+	s.Set(time.Hour + 20*time.Minute) // what was taken is forgotten by now
+	require.Equal(t, http.StatusUnauthorized, d.post("", now).Code)
+	require.Len(t, d.done, 1)
+}
+
 // TestDecideSigned: what Slack has not signed, or long ago, decides nothing.
 func TestDecideSigned(t *testing.T) {
 	d := newDecider(t, store.NewMemory())
-	at := func(offset time.Duration) func(r *http.Request) {
-		return func(r *http.Request) {
-			body := url.Values{"payload": {submit("approve", "r h", "")}}.Encode()
-			seconds := strconv.FormatInt(time.Now().Add(offset).Unix(), 10)
-			*r = *httptest.NewRequest(http.MethodPost, "/slack/ops", strings.NewReader(body))
-			r.Header.Set("X-Slack-Request-Timestamp", seconds)
-			r.Header.Set("X-Slack-Signature", sign(seconds, body))
-		}
-	}
 	for name, change := range map[string]func(r *http.Request){
 		"no signature": func(r *http.Request) { r.Header.Del("X-Slack-Signature") },
 		"no time":      func(r *http.Request) { r.Header.Del("X-Slack-Request-Timestamp") },

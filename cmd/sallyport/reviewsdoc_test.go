@@ -1,0 +1,99 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/review"
+)
+
+// TestReviewsDocument: what docs/reviews.md has people type to ask for access, to decide about it and to change it works as it is written.
+func TestReviewsDocument(t *testing.T) {
+	text := document(t, "docs/reviews.md")
+	_, text, _ = strings.Cut(text, "## Access for a time")
+	text, _, found := strings.Cut(text, "### Break-glass")
+	require.True(t, found)
+	var commands [][]string
+	for _, m := range regexp.MustCompile("(?m)^    sallyport (.*)$|`sallyport (requests [^`]+)`").FindAllStringSubmatch(text, -1) {
+		line, _, _ := strings.Cut(m[1]+m[2], "  #")
+		line = strings.NewReplacer(" ID", " 4jzq7nbkw2", "WHY", `"enough"`).Replace(line)
+		var words []string
+		for _, w := range regexp.MustCompile(`"[^"]*"|\S+`).FindAllString(line, -1) {
+			words = append(words, strings.Trim(w, `"`))
+		}
+		commands = append(commands, words)
+	}
+	require.Greater(t, len(commands), 12)
+
+	b := openTestbed(t, "")
+	b.resources = replaceOnce(t, b.resources, "name: shop", "name: orders")
+	verifier, err := identity.NewVerifier("secret")
+	require.NoError(t, err)
+	b.serve(t, fmt.Sprintf(`identity:
+  users:
+    - {name: dora, groups: [dev], password: %[1]q}
+    - {name: olga, groups: [ops], password: %[1]q}
+access:
+  - {name: prod-machines, groups: [dev], resources: [vm1], allow: [connect, exec, shell], request: {approvers: [ops], max: 8h, reason: "INC-[0-9]+"}}
+  - {name: orders-writers, groups: [dev], resources: [orders], allow: [connect, read, write], request: {approvers: [ops], max: 8h}}
+`, verifier))
+	for _, who := range []string{"dora", "olga"} {
+		code, _, errs := sallyport(t, "secret\n", "login", b.url, "--user", who, "--profile", who, "--ca", b.authority())
+		require.Equal(t, exitOK, code, errs)
+	}
+	as := func(who string, args ...string) string {
+		t.Helper()
+		code, out, errs := sallyport(t, "", append(args, "--profile", who)...)
+		require.Equal(t, exitOK, code, "%v: %s", args, errs+out)
+		return out
+	}
+	waiting := func() []review.Request {
+		return decode[listed[review.Request]](t, as("olga", "requests", "ls", "-o", "json")).Items
+	}
+	for _, words := range commands {
+		line := strings.Join(words, " ")
+		asks := words[0] == "request" && !strings.Contains(line, "--extend")
+		id := ""
+		if !asks {
+			as("dora", "request", "orders", "--ops", "read", "--for", "1h", "--reason", "INC-4711")
+			list := waiting()
+			require.Len(t, list, 1, line)
+			id = list[0].ID
+			switch {
+			case strings.Contains(line, "accept"):
+				as("olga", "requests", "propose", id, "--for", "2h", "--reason", "longer")
+			case strings.Contains(line, "revoke"), strings.Contains(line, "cancel"), strings.Contains(line, "--extend"):
+				as("olga", "approve", id)
+			}
+		}
+		who := "dora"
+		if words[0] == "approve" || words[0] == "deny" || words[0] == "requests" && (words[1] == "propose" || words[1] == "revoke") {
+			who = "olga"
+		}
+		for i := range words {
+			words[i] = strings.Replace(words[i], "4jzq7nbkw2", id, 1)
+		}
+		if !strings.Contains(line, "--wait") {
+			as(who, words...)
+		} else {
+			done := make(chan string, 1)
+			go func() {
+				code, out, errs := sallyport(t, "", append(words, "--profile", who)...)
+				done <- fmt.Sprint(code, out, errs)
+			}()
+			require.Eventually(t, func() bool { return len(waiting()) == 1 }, 30*time.Second, 20*time.Millisecond)
+			as("olga", "approve", waiting()[0].ID)
+			require.Contains(t, <-done, "is approved")
+		}
+		for _, r := range slices.Backward(waiting()) { // what extends another ends with it
+			as("dora", "requests", "cancel", r.ID)
+		}
+	}
+}
