@@ -25,7 +25,7 @@ bench: ## every benchmark
 	go test -run '^$$' -bench . -benchmem ./...
 
 bench-quick: ## the comparison with peers alone, in less than five minutes
-	@go run ./internal/bench -t 1 -rounds 3 -clients 1,16 -bulk 48 -connections=false
+	@go run ./internal/bench -t 1 -rounds 3 -clients 1,16 -bulk 16 -connections=false
 
 fuzz: ## every fuzz target for FUZZTIME each (default 1m)
 	@FUZZTIME=$${FUZZTIME:-1m} scripts/fuzz
