@@ -1,6 +1,6 @@
 # The commands of the project. What is longer than a line stands in scripts/.
 
-.PHONY: model quality dist build test test-heavy quick clients demo bench fuzz fmt regress
+.PHONY: model quality dist build test test-heavy quick clients demo bench bench-quick fuzz fmt regress
 
 build: ## the gateway and its command line, as bin/sallyport
 	go build -trimpath -tags timetzdata -o bin/sallyport ./cmd/sallyport
@@ -26,6 +26,9 @@ demo: ## a gateway before a private PostgreSQL and MariaDB, with lines to try
 bench: ## every benchmark
 	@go run ./internal/bench
 	go test -run '^$$' -bench . -benchmem ./...
+
+bench-quick: ## the comparison with peers alone, in less than five minutes
+	@go run ./internal/bench -t 1 -rounds 3 -clients 1,16 -bulk 16 -connections=false
 
 fuzz: ## every fuzz target for FUZZTIME each (default 1m)
 	@FUZZTIME=$${FUZZTIME:-1m} scripts/fuzz

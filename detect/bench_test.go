@@ -2,8 +2,11 @@ package detect
 
 import (
 	"bytes"
+	"fmt"
 	"regexp"
 	"runtime"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -73,6 +76,50 @@ func BenchmarkScan(b *testing.B) {
 			b.ReportMetric(loop.Seconds()/scan.Seconds(), "of-table-loop")
 			b.ReportMetric(expressions.Seconds()*float64(b.N)/scan.Seconds(), "times-13-regexes")
 			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// BenchmarkScanKinds scans corpora of one kind each: things that are often taken for something
+// sensitive, logs, rows of numbers, and prose with names.
+func BenchmarkScanKinds(b *testing.B) {
+	m := maskdata.New(19)
+	kinds := append(m.LookAlikes(256<<10), maskdata.Corpus{Name: "mixed", Text: string(maskdata.Clean())})
+	made := func(name string, line func(i int) string) {
+		var text strings.Builder
+		for i := 0; text.Len() < 256<<10; i++ {
+			text.WriteString(line(i))
+			text.WriteByte('\n')
+		}
+		kinds = append(kinds, maskdata.Corpus{Name: name, Text: text.String()})
+	}
+	made("access logs", func(i int) string {
+		return fmt.Sprintf(`192.0.2.%d - - [09/Mar/2025:16:%02d:45 +0000] "GET /shop/list.html?page=%d&sort=name HTTP/1.1" 200 %d`, i%256, i%60, i%9, i*7919%100000)
+	})
+	made("lines of digits", func(i int) string { return strconv.Itoa(100000000 + i*7919*104729%100000000000) })
+	made("prose with names", func(int) string { return m.Prose().Text })
+	for _, k := range kinds {
+		b.Run(k.Name, func(b *testing.B) {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			text := []byte(k.Text)
+			lines := bytes.SplitAfter(text, []byte{'\n'})
+			var dst []Finding
+			var whole, cells time.Duration
+			p := Default()
+			for b.Loop() {
+				began := cpuTime()
+				dst = p.Find(dst[:0], text)
+				turn := cpuTime()
+				for _, l := range lines {
+					dst = p.Find(dst[:0], l)
+				}
+				whole, cells = whole+turn-began, cells+cpuTime()-turn
+			}
+			size := float64(len(text)) / 1e6 * float64(b.N)
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(size/whole.Seconds(), "cpu-MB/s")
+			b.ReportMetric(size/cells.Seconds(), "by-line-cpu-MB/s")
 		})
 	}
 }

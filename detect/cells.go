@@ -32,7 +32,10 @@ type block struct {
 // rows finds columns of names in lines that are parted into cells. wide is whether there may
 // be names in scripts without capitals.
 func (s *scan) rows(wide bool) (found bool) {
-	b := &s.block
+	if s.block == nil {
+		s.block = &block{}
+	}
+	b := s.block
 	b.n, b.columns = 0, 0
 	for from := 0; from < len(s.src); {
 		if b.n == 0 && !wide { // a block begins with a word that may be of a name

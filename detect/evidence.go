@@ -235,9 +235,15 @@ type Weigher struct {
 // NewWeigher returns the Weigher of a column of which it is only known whether it
 // holds numbers.
 func NewWeigher(number bool) Weigher {
-	c := profile{number: number}
-	return Weigher{prior: c.prior(), number: number}
+	if number {
+		return ofNumbers
+	}
+	return ofTexts
 }
+
+var ofNumbers, ofTexts = weigherOf(profile{number: true}), weigherOf(profile{})
+
+func weigherOf(c profile) Weigher { return Weigher{prior: c.prior(), number: c.number} }
 
 // Know takes in what was read of the column beforehand.
 func (w *Weigher) Know(c *Contents) {

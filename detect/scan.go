@@ -37,7 +37,7 @@ type scan struct {
 	plain  bool // names in prose are not looked for
 	tagger prose.Tagger
 	names  []prose.Name
-	block  block
+	block  *block // made with the first text that may have names
 }
 
 // run goes over src once. Every matcher returns where to go on, farther than

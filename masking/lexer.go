@@ -180,3 +180,26 @@ func reserved(w []byte) bool {
 	}
 	return reservedWords[string(b[:len(w)])]
 }
+
+// appendShape appends text with every number in it as a zero, so that statements that
+// differ in numbers alone are read once: what a number is tells nothing about columns. A text with quotes
+// stays as it is.
+func appendShape(dst, text []byte) []byte {
+	if bytes.ContainsAny(text, "'\"`$") {
+		return append(dst, text...)
+	}
+	inWord, inNumber := false, false
+	for _, c := range text {
+		if !inWord && isDigit(c) {
+			if !inNumber {
+				dst = append(dst, '0')
+			}
+			inNumber = true
+			continue
+		}
+		inNumber = false
+		inWord = c == '_' || letterByte[c] || inWord && isDigit(c)
+		dst = append(dst, c)
+	}
+	return dst
+}

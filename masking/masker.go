@@ -227,7 +227,8 @@ type session struct {
 	*past   // its mu guards what follows, too
 
 	counts map[uint64]*counts   // of operations whose data flows, by their ID
-	read   map[string]*mentions // by the statement's text
+	read   map[string]*mentions // by the statement's text, with its numbers as zeros
+	shape  []byte
 	// learned are the names of columns that were found to hold what is masked, in
 	// lower case. The map is never changed, but replaced.
 	learned map[string]struct{}
@@ -257,6 +258,10 @@ func (x *session) mentions(text []byte) *mentions {
 	if now := x.view.spread.now(); now != x.known {
 		x.known = now
 		clear(x.read)
+	}
+	if len(text) <= maxText {
+		x.shape = appendShape(x.shape[:0], text)
+		text = x.shape
 	}
 	if m := x.read[string(text)]; m != nil {
 		return m

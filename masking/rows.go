@@ -232,7 +232,10 @@ func (f *rows) appendParts(dst, v []byte) ([]byte, bool) {
 
 // finds reports whether w holds something that is masked, and counts it.
 func (f *rows) finds(c *column, w []byte) (some bool) {
-	f.found = f.finder.Find(f.found[:0], w, c.topics)
+	f.found = f.found[:0]
+	if (c.kind != kindNumber && c.kind != kindTime) || !f.view.masker.detector.Trivial(w, c.topics) {
+		f.found = f.finder.Find(f.found, w, c.topics)
+	}
 	if c.wordless() {
 		f.found = slices.DeleteFunc(f.found, func(x detect.Finding) bool { return x.Type.Prose() })
 	}

@@ -8,7 +8,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -273,6 +276,53 @@ func BenchmarkTextRows(bench *testing.B) {
 			bench.ReportMetric(float64(len(text))*float64(bench.N)/1e6/(cpuTime()-began).Seconds(), "cpu-MB/s")
 		})
 	}
+}
+
+// BenchmarkMixedRows masks rows as applications have them: names, addresses, numbers, JSON,
+// UUIDs, timestamps.
+func BenchmarkMixedRows(bench *testing.B) {
+	columns := []proxy.ShapeColumn{
+		plainColumn("id", oidInt8, false), plainColumn("token_id", oidUUID, false), plainColumn("full_name", oidText, false), plainColumn("email", oidText, false),
+		plainColumn("city", oidText, false), plainColumn("amount", oidNumeric, false), plainColumn("quantity", oidInt4, false), plainColumn("note", oidText, false),
+		plainColumn("doc", oidJSONB, false), plainColumn("created_at", oidTimestampTZ, false), plainColumn("active", 16, false), plainColumn("status", oidText, false),
+	}
+	r := rand.New(rand.NewPCG(19, 1))
+	names := maskdata.TestNames()
+	notes := []string{
+		"customer asked about the shipment of order %d, call back next week", "left at the door; the neighbour %s signed for parcel %d", "refund of %d.00 was approved after the review",
+		"no answer", "please deliver after 18:00, second floor, the bell is broken", "Spoke with %s about invoice %d and the delivery in spring.",
+	}
+	rows, size := make([][][]byte, 2000), 0
+	for i := range rows {
+		name := names[r.IntN(len(names))] + " " + names[r.IntN(len(names))]
+		note := notes[r.IntN(len(notes))]
+		note = strings.ReplaceAll(strings.ReplaceAll(note, "%s", name), "%d", strconv.Itoa(r.IntN(1e6)))
+		stamp := fmt.Sprintf("2025-%02d-%02d %02d:%02d:%02d.%06d+00", 1+r.IntN(12), 1+r.IntN(28), r.IntN(24), r.IntN(60), r.IntN(60), r.IntN(1e6))
+		for _, v := range []string{
+			strconv.Itoa(1000000 + i), fmt.Sprintf("%08x-%04x-4%03x-a%03x-%012x", r.Uint32(), r.IntN(1<<16), r.IntN(1<<12), r.IntN(1<<12), r.Int64N(1<<48)), name,
+			fmt.Sprintf("user%d@example.com", i), "London", fmt.Sprintf("%d.%02d", r.IntN(10000), r.IntN(100)), strconv.Itoa(r.IntN(100)), note,
+			fmt.Sprintf(`{"sku": "AB-%04d", "tags": ["new", "sale"], "price": %d.%02d, "at": "%s", "city": "Paris", "qty": %d}`, r.IntN(10000), r.IntN(1000), r.IntN(100), stamp, r.IntN(9)),
+			stamp, "t", []string{"open", "shipped", "returned"}[r.IntN(3)],
+		} {
+			rows[i] = append(rows[i], b(v))
+			size += len(v) + 1
+		}
+	}
+	row := newRows(bench, Config{}, "SELECT * FROM t", columns...)
+	values := make([][]byte, len(columns))
+	bench.ReportAllocs()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	began := cpuTime()
+	for bench.Loop() {
+		for _, in := range rows {
+			copy(values, in)
+			row(values...)
+		}
+	}
+	bench.ReportMetric(0, "ns/op")
+	bench.ReportMetric(float64(size)*float64(bench.N)/1e6/(cpuTime()-began).Seconds(), "cpu-MB/s")
+	bench.ReportMetric(float64(cpuTime()-began)/float64(bench.N*len(rows)), "cpu-ns/row")
 }
 
 func BenchmarkStatement(bench *testing.B) {

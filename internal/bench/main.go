@@ -1,19 +1,21 @@
-// Command bench compares PostgreSQL reached directly, through PgBouncer in
-// session mode, through HAProxy as a TCP proxy, and through the gateway with
-// policy and audit on: all in one run, since machines differ and are noisy. It
-// prints Markdown tables with ratios. Peers that are not installed are left out.
+// Command bench compares PostgreSQL reached directly, through a relay that copies
+// bytes, through PgBouncer in session mode, through HAProxy as a TCP proxy, and through
+// the gateway with everything on that the README's configuration has: policy,
+// analysis, the default guardrails and masking, and the record; and through the same
+// without guardrails and masking. All of it is one run, in rounds whose order is
+// shuffled, since machines differ and are noisy: each figure is the median of its rounds,
+// each ratio that of the ratios within a round, with the least and the greatest. It
+// prints Markdown tables. Peers that are not installed are left out.
 package main
 
 import (
 	"context"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,9 +32,11 @@ type path struct {
 }
 
 func main() {
-	seconds := flag.Int("t", 5, "seconds a measurement")
-	rounds := flag.Int("rounds", 3, "how often each is measured; the median counts")
-	bulk := flag.Int("bulk", 1024, "MiB of the bulk transfers; 0 leaves them out")
+	seconds := flag.Int("t", 4, "seconds a measurement")
+	rounds := flag.Int("rounds", 5, "how often each is measured; the median counts")
+	bulk := flag.Int("bulk", 256, "MiB of the bulk transfers, about; 0 leaves them out")
+	wires := flag.String("wires", "plain,tls", "whether clients encrypt")
+	program := flag.String("program", "", "a build of the gateway; it is built when there is none")
 	old := flag.String("old", "", "an older build of the gateway, to compare with")
 	clients := flag.String("clients", "1,4,16", "how many clients query at once")
 	modes := flag.String("modes", "simple,prepared", "how pgbench queries")
@@ -45,8 +49,8 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	b := &bench{
-		seconds: *seconds, rounds: *rounds, mib: *bulk, setup: *setup, old: *old,
-		clients: strings.Split(*clients, ","), modes: strings.Split(*modes, ","),
+		seconds: *seconds, rounds: *rounds, mib: *bulk, setup: *setup, program: *program, old: *old,
+		clients: strings.Split(*clients, ","), modes: strings.Split(*modes, ","), wires: strings.Split(*wires, ","),
 	}
 	if err := b.run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -63,7 +67,12 @@ func (b *bench) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer b.stop()
-	if b.server, err = pgembed.Start(ctx, pgembed.Config{Settings: map[string]string{"shared_buffers": "256MB", "max_connections": "300"}}); err != nil {
+	if b.cert, b.key, err = selfSigned(); err != nil {
+		return err
+	}
+	if b.server, err = pgembed.Start(ctx, pgembed.Config{
+		Settings: map[string]string{"shared_buffers": "256MB", "max_connections": "300"}, CertPEM: b.cert, KeyPEM: b.key,
+	}); err != nil {
 		return err
 	}
 	if _, err := b.server.Exec(ctx, "postgres", "CREATE DATABASE bench"); err != nil {
@@ -73,19 +82,29 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if out, err := b.command(ctx, paths[0], "pgbench", "-q", "-i", "-s", "10", "bench").CombinedOutput(); err != nil {
+	if out, err := b.command(ctx, paths[0], "plain", "pgbench", "-q", "-i", "-s", "10", "bench").CombinedOutput(); err != nil {
 		return fmt.Errorf("pgbench -i: %w: %s", err, out)
 	}
-	if err := b.queries(ctx, paths); err != nil {
-		return err
+	for _, wire := range b.wires {
+		if err := b.queries(ctx, paths, wire); err != nil {
+			return err
+		}
 	}
 	if b.setup {
 		if err := b.connections(ctx, paths); err != nil {
 			return err
 		}
 	}
-	if b.mib > 0 {
-		return b.bulk(ctx, paths)
+	if b.mib == 0 {
+		return nil
+	}
+	if _, err := b.server.Exec(ctx, "bench", mixedTable(b.mib)); err != nil {
+		return err
+	}
+	for _, wire := range b.wires {
+		if err := b.bulk(ctx, paths, wire); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -93,10 +112,13 @@ func (b *bench) run(ctx context.Context) (err error) {
 type bench struct {
 	seconds, rounds, mib int
 	setup                bool
-	old                  string
+	program, old         string
 	clients, modes       []string
+	wires                []string
 
 	dir    string
+	cert   []byte
+	key    []byte
 	server *pgembed.Server
 	stops  []func()
 }
@@ -110,128 +132,14 @@ func (b *bench) stop() {
 	}
 }
 
-func (b *bench) command(ctx context.Context, p path, program string, args ...string) *exec.Cmd {
+func (b *bench) command(ctx context.Context, p path, wire, program string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(b.server.Bin, program), args...)
-	cmd.Env = append(os.Environ(), p.env...)
+	mode := "disable"
+	if wire == "tls" {
+		mode = "require"
+	}
+	cmd.Env = append(append(os.Environ(), p.env...), "PGSSLMODE="+mode)
 	return cmd
-}
-
-// tally is what one run of pgbench tells.
-type tally struct{ tps, latency, micros float64 }
-
-var (
-	tpsLine     = regexp.MustCompile(`(?m)^tps = ([0-9.]+)`)
-	latencyLine = regexp.MustCompile(`(?m)^latency average = ([0-9.]+)`)
-	countLine   = regexp.MustCompile(`(?m)^number of transactions actually processed: ([0-9]+)`)
-)
-
-func (b *bench) pgbench(ctx context.Context, p path, args ...string) (t tally, err error) {
-	before := cpu(p.pid)
-	out, err := b.command(ctx, p, "pgbench", append(args, "bench")...).CombinedOutput()
-	if err != nil {
-		return t, fmt.Errorf("pgbench %v through %s: %w: %s", args, p.name, err, out)
-	}
-	value := func(re *regexp.Regexp) float64 {
-		m := re.FindSubmatch(out)
-		if m == nil {
-			return 0
-		}
-		f, _ := strconv.ParseFloat(string(m[1]), 64)
-		return f
-	}
-	t.tps, t.latency = value(tpsLine), value(latencyLine)
-	if n := value(countLine); n > 0 {
-		t.micros = float64((cpu(p.pid) - before).Microseconds()) / n
-	}
-	return t, nil
-}
-
-func (b *bench) queries(ctx context.Context, paths []path) error {
-	fmt.Println("| pgbench -S | clients | path | tps | of direct | CPU µs a query |")
-	fmt.Println("|---|---|---|---|---|---|")
-	for _, mode := range b.modes {
-		for _, clients := range b.clients {
-			results := make([][]tally, len(paths))
-			for range b.rounds {
-				for i, p := range paths { // each round visits all, so that noise meets all
-					t, err := b.pgbench(ctx, p, "-n", "-S", "-M", mode, "-c", clients, "-j", "1", "-T", strconv.Itoa(b.seconds))
-					if err != nil {
-						return err
-					}
-					results[i] = append(results[i], t)
-				}
-			}
-			direct := median(results[0]).tps
-			for i, p := range paths {
-				m := median(results[i])
-				fmt.Printf("| %s | %s | %s | %.0f | %.2f | %.1f |\n", mode, clients, p.name, m.tps, m.tps/direct, m.micros)
-			}
-		}
-	}
-	return nil
-}
-
-func median(list []tally) tally {
-	slices.SortFunc(list, func(a, b tally) int { return int(a.tps - b.tps) })
-	return list[len(list)/2]
-}
-
-// connections measures how fast sessions are set up: a connection a query.
-func (b *bench) connections(ctx context.Context, paths []path) error {
-	fmt.Println("\n| a connection a query, 4 clients | tps | of direct | CPU µs a connection |")
-	fmt.Println("|---|---|---|---|")
-	direct := 0.0
-	for _, p := range paths {
-		t, err := b.pgbench(ctx, p, "-n", "-S", "-C", "-c", "4", "-j", "1", "-T", strconv.Itoa(b.seconds))
-		if err != nil {
-			return err
-		}
-		if direct == 0 {
-			direct = t.tps
-		}
-		fmt.Printf("| %s | %.0f | %.2f | %.0f |\n", p.name, t.tps, t.tps/direct, t.micros)
-	}
-	return nil
-}
-
-// bulk measures large results and copies, with the client's output thrown away.
-func (b *bench) bulk(ctx context.Context, paths []path) error {
-	mib, rows := b.mib, b.mib*1024 // of about 1 KiB
-	fmt.Printf("\n| %d MiB | path | seconds | MiB/s | of direct | CPU s a GiB | RSS MiB after |\n", mib)
-	fmt.Println("|---|---|---|---|---|---|---|")
-	for _, what := range []struct{ name, sql string }{
-		{"COPY TO STDOUT", fmt.Sprintf("COPY (SELECT repeat('x', 1023) FROM generate_series(1, %d)) TO STDOUT", rows)},
-		{"SELECT", fmt.Sprintf("SELECT repeat('x', 1023) FROM generate_series(1, %d)", rows)},
-	} {
-		direct := 0.0
-		for _, p := range paths {
-			args := []string{"-X", "-q", "-A", "-t", "-d", "bench", "-c", what.sql}
-			if what.name == "SELECT" {
-				args = append([]string{"-v", "FETCH_COUNT=10000"}, args...)
-			}
-			cmd := b.command(ctx, p, "psql", args...)
-			cmd.Stdout, cmd.Stderr = io.Discard, os.Stderr
-			null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-			if err != nil {
-				return err
-			}
-			cmd.Stdout = null
-			before, begun := cpu(p.pid), time.Now()
-			err = cmd.Run()
-			null.Close()
-			if err != nil {
-				return fmt.Errorf("%s through %s: %w", what.name, p.name, err)
-			}
-			took := time.Since(begun).Seconds()
-			rate := float64(mib) / took
-			if direct == 0 {
-				direct = rate
-			}
-			fmt.Printf("| %s | %s | %.2f | %.0f | %.2f | %.2f | %s |\n", what.name, p.name, took, rate, rate/direct,
-				(cpu(p.pid)-before).Seconds()*1024/float64(mib), rss(p.pid))
-		}
-	}
-	return nil
 }
 
 // cpu is the time that a process has used, by /proc.

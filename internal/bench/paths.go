@@ -2,7 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -18,10 +24,16 @@ import (
 	"github.com/sallyport/sallyport/internal/pgembed"
 )
 
+// The names of the paths that others are compared with.
+const (
+	relayName     = "Go relay"
+	pgbouncerName = "PgBouncer"
+)
+
 // paths starts the peers that are installed, and the gateway.
 func (b *bench) paths(ctx context.Context) ([]path, error) {
 	list := []path{b.superuser("direct", "127.0.0.1:"+strconv.Itoa(b.server.Port), 0)}
-	for _, add := range []func(context.Context) (path, error){b.relay, b.pgbouncer, b.haproxy, b.gateway, b.older} {
+	for _, add := range []func(context.Context) (path, error){b.relay, b.pgbouncer, b.haproxy, b.gateway, b.bare, b.older} {
 		p, err := add(ctx)
 		if err != nil {
 			return nil, err
@@ -40,7 +52,7 @@ func (b *bench) superuser(name, address string, pid int) path {
 
 func (b *bench) env(address, name, password string) []string {
 	host, port, _ := net.SplitHostPort(address)
-	return []string{"PGHOST=" + host, "PGPORT=" + port, "PGUSER=" + name, "PGPASSWORD=" + password, "PGSSLMODE=disable", "PGDATABASE=bench"}
+	return []string{"PGHOST=" + host, "PGPORT=" + port, "PGUSER=" + name, "PGPASSWORD=" + password, "PGDATABASE=bench"}
 }
 
 func address() (string, error) {
@@ -91,6 +103,14 @@ func (b *bench) pgbouncer(context.Context) (path, error) {
 	if err != nil {
 		return path{}, err
 	}
+	cert, err := b.write("server.crt", string(b.cert))
+	if err != nil {
+		return path{}, err
+	}
+	key, err := b.write("server.key", string(b.key))
+	if err != nil {
+		return path{}, err
+	}
 	file, err := b.write("pgbouncer.ini", fmt.Sprintf(`[databases]
 bench = host=127.0.0.1 port=%d dbname=bench
 [pgbouncer]
@@ -104,7 +124,11 @@ default_pool_size = 100
 max_client_conn = 300
 log_connections = 0
 log_disconnections = 0
-`, b.server.Port, port, users))
+server_tls_sslmode = disable
+client_tls_sslmode = allow
+client_tls_cert_file = %s
+client_tls_key_file = %s
+`, b.server.Port, port, users, cert, key))
 	if err != nil {
 		return path{}, err
 	}
@@ -115,7 +139,7 @@ log_disconnections = 0
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
 	}
 	pid, err := b.begin(cmd, at)
-	return b.superuser("PgBouncer", at, pid), err
+	return b.superuser(pgbouncerName, at, pid), err
 }
 
 func (b *bench) haproxy(context.Context) (path, error) {
@@ -145,11 +169,18 @@ listen postgres
 
 // gateway builds and starts the product itself.
 func (b *bench) gateway(ctx context.Context) (path, error) {
-	program := filepath.Join(b.dir, "sallyport")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/sallyport").CombinedOutput(); err != nil {
-		return path{}, fmt.Errorf("go build: %w: %s", err, out)
+	if b.program == "" {
+		b.program = filepath.Join(b.dir, "sallyport")
+		if out, err := exec.CommandContext(ctx, "go", "build", "-o", b.program, "./cmd/sallyport").CombinedOutput(); err != nil {
+			return path{}, fmt.Errorf("go build: %w: %s", err, out)
+		}
 	}
-	return b.sallyport("Sallyport", program)
+	return b.sallyport("Sallyport", b.program, "")
+}
+
+// bare starts it without the default packs.
+func (b *bench) bare(context.Context) (path, error) {
+	return b.sallyport("Sallyport without guardrails and masking", b.program, "guardrails: [{use: off}]\nmasking: [{use: off}]\n")
 }
 
 // older starts another build of the product, to compare with.
@@ -157,10 +188,11 @@ func (b *bench) older(context.Context) (path, error) {
 	if b.old == "" {
 		return path{}, nil
 	}
-	return b.sallyport("older Sallyport", b.old)
+	return b.sallyport("older Sallyport", b.old, "")
 }
 
-func (b *bench) sallyport(name, program string) (path, error) {
+// sallyport starts a gateway with the README's configuration and further sections.
+func (b *bench) sallyport(name, program, sections string) (path, error) {
 	at, err := address()
 	if err != nil {
 		return path{}, err
@@ -192,18 +224,30 @@ resources:
     password: file:%s
     plaintext: true
     tls: {mode: disable}
-access: [{name: bench, groups: [bench], resources: [bench], allow: [connect, read, write, ddl]}]
+access: [{name: bench, groups: [bench], resources: [bench], allow: [connect, read]}]
 `, verifier, at, b.server.Address(), password)
-	// The wire is measured, not the default packs, which older builds do not know
-	// how to switch off and do not have unasked.
-	if err := os.WriteFile(file, []byte(text+"guardrails: [{use: off}]\nmasking: [{use: off}]\n"), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(text+sections), 0o644); err != nil {
 		return path{}, err
-	}
-	if exec.Command(program, "check", "-c", file).Run() != nil {
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			return path{}, err
-		}
 	}
 	pid, err := b.begin(exec.Command(program, "serve", "-c", file), at)
 	return path{name, b.env(at, "bench", "bench"), pid}, err
+}
+
+// selfSigned makes a certificate for the server, which nobody verifies here.
+func selfSigned() (cert, key []byte, err error) {
+	pair, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	now := time.Now()
+	form := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour), DNSNames: []string{"localhost"}}
+	der, err := x509.CreateCertificate(rand.Reader, form, form, pair.Public(), pair)
+	if err != nil {
+		return nil, nil, err
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(pair)
+	if err != nil {
+		return nil, nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), nil
 }

@@ -23,7 +23,7 @@ func (b *bench) relay(context.Context) (path, error) {
 		return path{}, err
 	}
 	pid, err := b.begin(exec.Command(self, relayArg, at, b.server.Address()), at)
-	return b.superuser("Go relay", at, pid), err
+	return b.superuser(relayName, at, pid), err
 }
 
 // serveRelay copies between each client of address and a connection to target.
