@@ -147,6 +147,9 @@ func (a *mcpRig) agent(t *testing.T, secret string) *mcp.ClientSession {
 // told is a tool's answer.
 type told struct {
 	Status, Rule, Cause, Why, Request, Link, Code, Session, Output string
+	Errors, Plan, Text                                             string
+	Exit                                                           int
+	Run                                                            json.RawMessage
 	Untrusted, Cut                                                 bool
 	Allowed, Notices                                               []string
 	Results                                                        []struct {

@@ -24,7 +24,7 @@ func root(c *cli) *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	},
 		demoCommand(c), loginCommand(c), logoutCommand(c), whoamiCommand(c), meCommand(c), statusCommand(c), listCommand(c), describeCommand(c), canCommand(c), connectCommand(c), execCommand(c), proxyCommand(c),
-		sshConfigCommand(c), sshCertCommand(c), kubeConfigCommand(c), kubeTokenCommand(c), awsCredentialsCommand(c), tokenCommand(c), requestCommand(c), requestsCommand(c), approveCommand(c), denyCommand(c), runbooksCommand(c),
+		sshConfigCommand(c), sshCertCommand(c), kubeConfigCommand(c), kubeTokenCommand(c), awsCredentialsCommand(c), tokenCommand(c), mcpCommand(c), requestCommand(c), requestsCommand(c), approveCommand(c), denyCommand(c), runbooksCommand(c),
 		serveCommand(c), agentCommand(c), readyCommand(c), checkCommand(c), doctorCommand(c), schemaCommand(c), applyCommand(c), diffCommand(c), getCommand(c), deleteCommand(c), revisionsCommand(c),
 		policyCommand(c), adminCommand(c), passwdCommand(c), backupCommand(c), restoreCommand(c),
 		sessionsCommand(c), auditorsReportCommand(c), complianceCommand(c), verifyCommand(c),
