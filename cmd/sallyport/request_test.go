@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/review"
 )
 
 // TestRequest: a developer asks for an hour at a machine, an approver grants it, real clients get in and the session ends
@@ -25,6 +26,7 @@ func TestRequest(t *testing.T) {
 	p := b.serve(t, fmt.Sprintf(`identity:
   users:
     - {name: dora, groups: [dev], password: %[1]q}
+    - {name: dan, groups: [dev], password: %[1]q}
     - {name: olga, groups: [ops], password: %[1]q}
     - {name: otto, groups: [ops], password: %[1]q}
     - {name: eve, groups: [other], password: %[1]q}
@@ -33,7 +35,7 @@ access:
   - {name: shop-readers, groups: [dev], resources: [shop], allow: [connect, read], request: {approvers: [ops]}}
   - {name: shop-writers, groups: [dev], resources: [shop], allow: [connect, read, write], request: {approvers: [ops], need: 2, for: 10m}}
 `, verifier))
-	for _, who := range []string{"eve", "olga", "otto", "dora"} {
+	for _, who := range []string{"eve", "olga", "otto", "dan", "dora"} {
 		code, _, errs := sallyport(t, "secret\n", "login", b.url, "--user", who, "--profile", who, "--ca", b.authority())
 		require.Equal(t, exitOK, code, errs)
 	}
@@ -50,6 +52,51 @@ access:
 		m := regexp.MustCompile(`request ([a-z0-9]{10})`).FindStringSubmatch(text)
 		require.NotNil(t, m, text)
 		return m[1]
+	}
+
+	self, err := os.Executable()
+	require.NoError(t, err)
+	ctx, stop := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer stop()
+	begin := func(program string, args ...string) (*exec.Cmd, *process) {
+		t.Helper()
+		cmd := exec.CommandContext(ctx, program, args...)
+		cmd.Env = append(os.Environ(), "SALLYPORT_TEST_MAIN=1")
+		said := &process{}
+		cmd.Stdout, cmd.Stderr = said, said
+		require.NoError(t, cmd.Start())
+		return cmd, said
+	}
+	sh, sp, _ := strings.Cut(b.pg, ":")
+	conn := fmt.Sprintf("host=%s port=%s user=dora+shop password=secret sslmode=require", sh, sp)
+
+	// What is granted for a minute ends with it: a command that runs, and a statement. The rest of the test goes on meanwhile.
+	type brief struct {
+		id    string
+		until time.Time
+		said  *process
+		ended chan time.Time
+	}
+	var briefly []*brief
+	for resource, c := range map[string][]string{
+		"vm1":  {self, "connect", "vm1", "--profile", "dan", "--", "-F", "/dev/null", "-o", "BatchMode=yes", "-tt", "sleep 300"},
+		"shop": {"psql", "-X", "-c", "SELECT count(*) FROM generate_series(1, 100000000000)", strings.Replace(conn, "dora", "dan", 1)},
+	} {
+		code, out, errs := as("dan", "request", resource, "--for", "1m", "--reason", "INC-1", "--ops", map[string]string{"vm1": "exec,shell", "shop": "read"}[resource])
+		require.Equal(t, exitOK, code, errs)
+		l := &brief{id: id(out), ended: make(chan time.Time, 1)}
+		code, _, errs = as("olga", "approve", l.id)
+		require.Equal(t, exitOK, code, errs)
+		code, out, errs = as("dan", "requests", "show", l.id, "-o", "json")
+		require.Equal(t, exitOK, code, errs)
+		l.until = decode[review.Request](t, out).Access.Grant.Until
+		var cmd *exec.Cmd
+		cmd, l.said = begin(c[0], c[1:]...)
+		go func() {
+			cmd.Wait()
+			l.ended <- time.Now()
+		}()
+		briefly = append(briefly, l)
 	}
 
 	code, out, errs := as("dora", "ls")
@@ -101,15 +148,7 @@ access:
 	require.Equal(t, exitOK, code, errs)
 	require.Equal(t, "in\n", out)
 	// A command that runs is cut, and its user is told why.
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
-	defer stop()
-	self, err := os.Executable()
-	require.NoError(t, err)
-	live := exec.CommandContext(ctx, self, "connect", "vm1", "--profile", "dora", "--", "-F", "/dev/null", "-o", "BatchMode=yes", "-tt", "echo here; sleep 60")
-	live.Env = append(os.Environ(), "SALLYPORT_TEST_MAIN=1")
-	said := &process{}
-	live.Stdout, live.Stderr = said, said
-	require.NoError(t, live.Start())
+	live, said := begin(self, "connect", "vm1", "--profile", "dora", "--", "-F", "/dev/null", "-o", "BatchMode=yes", "-tt", "echo here; sleep 60")
 	require.Eventually(t, func() bool { return strings.Contains(said.output(), "here") }, 30*time.Second, 10*time.Millisecond, said.output())
 	begun := time.Now()
 	code, _, errs = as("otto", "requests", "revoke", request, "--reason", "enough")
@@ -122,8 +161,6 @@ access:
 	require.NotEqual(t, exitOK, code)
 
 	// Connecting asks, where the rule lets it.
-	sh, sp, _ := strings.Cut(b.pg, ":")
-	conn := fmt.Sprintf("host=%s port=%s user=dora+shop password=secret sslmode=require", sh, sp)
 	psql := func(statement string) (string, error) {
 		text, err := exec.CommandContext(ctx, "psql", "-X", "-A", "-t", "-c", statement, conn).CombinedOutput()
 		return string(text), err
@@ -181,6 +218,18 @@ access:
 	code, out, errs = as("dora", "requests", "ls", "--past", "-o", "json")
 	require.Equal(t, exitOK, code, errs)
 	require.Contains(t, out, "use the runbook")
+
+	for _, l := range briefly {
+		late := (<-l.ended).Sub(l.until)
+		t.Logf("the session of %s ended %s after its time: %s", l.id, late.Round(time.Millisecond), l.said.output())
+		require.Greater(t, late, -time.Second, l.said.output())
+		require.Less(t, late, 10*time.Second, l.said.output())
+		require.Contains(t, l.said.output(), l.id)
+		require.Eventually(t, func() bool {
+			_, out, _ := as("dan", "requests", "show", l.id)
+			return strings.Contains(out, "state       ended")
+		}, 30*time.Second, 50*time.Millisecond)
+	}
 
 	// A crash loses nothing of what was asked for or granted.
 	code, out, errs = as("dora", "request", "vm1", "--reason", "INC-4713")
