@@ -14,6 +14,8 @@ type measurer struct{}
 
 func (measurer) Measure(context.Context, *proxy.Statement) (*proxy.Impact, error) { return nil, nil }
 
+func (measurer) Open(context.Context, *proxy.Statement) bool { return false }
+
 // An approval of what is measured comes to the handler, or refuses what it cannot compare; two approvals of
 // different rows let nothing run, and one that is lost with the text does not count.
 func TestImpactOfApprovals(t *testing.T) {
