@@ -32,6 +32,7 @@ type approvalVerifier struct {
 	public  []string // that and those of others
 	problem func(text string)
 
+	standing
 	ran    map[string]*runs // by request
 	used   map[string]runOf // by mark, what the gateway's own records say was about to run
 	undone map[string]bool  // marks of what was not done
@@ -163,6 +164,7 @@ func (s *approvedSession) reviewed(e *Event) {
 		case g.Request != e.Request || g.State != proxy.GrantApproved || g.Hash != e.Hash || g.Requester != e.User || g.For != e.For:
 			err = errors.New("what is signed is another")
 		default:
+			s.lets(g)
 			return
 		}
 		s.problem(fmt.Sprintf("the approval of request %s, event %d of record %s: %v", e.Request, e.Index, s.id, err))
@@ -203,6 +205,7 @@ func (s *approvedSession) approved(e *Event, x *Approved) {
 		}
 		r := s.ran[g.Request]
 		r.list = append(r.list, runOf{g.Request, s.id, e.Op})
+		s.lets(g)
 		err = covers(g, &s.start, e, x)
 		if g.Bounds != nil {
 			s.given[e.Op] = g.Bounds
@@ -330,6 +333,7 @@ func (v *approvalVerifier) finish() {
 			v.problem(fmt.Sprintf("the gateway's own record has request %s as used %d times: by %v and %v", quoteID(request), len(list), list[0], list[1]))
 		}
 	}
+	v.standing.finish(v.problem)
 	for _, request := range slices.Sorted(maps.Keys(v.ran)) {
 		r := v.ran[request]
 		if r.uses == 0 {

@@ -72,6 +72,17 @@ type RunRequest struct {
 	Dry bool `json:"dry,omitempty"`
 	// Plan is the digest of the plan that was seen. A run that may change something needs it.
 	Plan string `json:"plan,omitempty"`
+	// Standing asks for a standing grant instead: nothing runs now, and further runs need no approval. It needs Plan.
+	Standing *StandingRequest `json:"standing,omitempty"`
+}
+
+// StandingRequest asks for a standing grant: runs of the same file and commit, at the same targets, within bounds.
+type StandingRequest struct {
+	Runs    int64 `json:"runs"`
+	Seconds int64 `json:"seconds"` // from the approval on
+	// Within has the bounds of parameters by their names: "*" is any value, "1..100" a range of numbers, dates, times or durations, and
+	// "a,b" these values. A parameter that it does not have keeps its value.
+	Within map[string]string `json:"within,omitempty"`
 }
 
 // ValuesRequest asks for values that a parameter with values_from may have.

@@ -28,12 +28,13 @@ func (g *Gateway) serveChannel(kind string) http.HandlerFunc {
 }
 
 // decided decides at the desk, for a channel in which people do, and records who may not. A channel decides about access to what it is
-// about alone: the operator of the service that it is at does not approve anything else.
+// about alone, and about runs of runbooks there where the config file says so: the operator of the service that it is at does not approve
+// anything else.
 func (g *Gateway) decided(c *config.Notify, decide func(ctx context.Context, id string, v review.Vote) (*review.Request, error)) func(ctx context.Context, id string, v review.Vote) error {
 	about := c.About(g.resourceOf)
 	return func(ctx context.Context, id string, v review.Vote) error {
 		r, err := g.desk.Get(ctx, id)
-		if err == nil && (r.Access == nil || !about(r.Resource)) {
+		if err == nil && (r.Access == nil && !(c.Runbooks && slack.Shows(r)) || !about(r.Resource)) {
 			err = review.ErrUnknown
 		}
 		if err == nil {

@@ -33,9 +33,27 @@ type slackHouse struct {
 	*house
 	r       *review.Request
 	email   atomic.Value // of who presses
+	blocks  atomic.Value // of the message that was written last
 	presses int
 	clock   *teststore.Clocked
 	ahead   time.Duration // how far it, and Slack's, is ahead of the machine's
+}
+
+// service starts a Slack, whose certificate is in a file then, for a gateway that is opened with it.
+func (s *slackHouse) service(t *testing.T, ca string) (url string) {
+	t.Helper()
+	server := reviewtest.NewHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "users.info") {
+			fmt.Fprintf(w, `{"ok":true,"user":{"id":"U1","team_id":"T1","is_email_confirmed":true,"profile":{"email":%q}}}`, s.email.Load())
+			return
+		}
+		s.blocks.Store(r.FormValue("blocks"))
+		fmt.Fprint(w, `{"ok":true,"channel":"C0123456789","ts":"17.1"}`)
+	})
+	require.NoError(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Leaf.Raw}), 0o600))
+	t.Setenv("SLACK_TOKEN", "xoxb-hunter2")
+	t.Setenv("SLACK_SIGNING", "signing")
+	return server.URL + "/api"
 }
 
 // openSlack opens a gateway with channels of Slack, of which each has settings of its own.
@@ -43,23 +61,14 @@ func openSlack(t *testing.T, channels ...string) *slackHouse {
 	t.Helper()
 	dir := t.TempDir()
 	s := &slackHouse{clock: &teststore.Clocked{Store: store.NewMemory()}}
-	server := reviewtest.NewHTTP(t, func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasSuffix(r.URL.Path, "users.info") {
-			fmt.Fprintf(w, `{"ok":true,"user":{"id":"U1","team_id":"T1","is_email_confirmed":true,"profile":{"email":%q}}}`, s.email.Load())
-			return
-		}
-		fmt.Fprint(w, `{"ok":true,"channel":"C0123456789","ts":"17.1"}`)
-	})
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "slack.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Leaf.Raw}), 0o600))
-	t.Setenv("SLACK_TOKEN", "xoxb-hunter2")
-	t.Setenv("SLACK_SIGNING", "signing")
+	service := s.service(t, filepath.Join(dir, "slack.pem"))
 	m := startMachine(t, dir, []string{"alice"})
 	text := strings.Replace(fmt.Sprintf(notifyConfig, verifier(t)), "access: [", "access: [{name: ask, groups: [dev], resources: [vm1], allow: [exec], request: {approvers: [oncall]}}, ", 1)
 	text = strings.Replace(text, "address: 127.0.0.1:1, username: u,", fmt.Sprintf("address: %q, username: %s, key: \"file:upstream\",", m.address, m.user), 1)
 	text = strings.Replace(text, "users: [{name: alice, groups: [dev],", fmt.Sprintf("users: [{name: bob, email: Bob@example.com, groups: [oncall], password: %[1]s}, {name: carol, email: carol@example.com, groups: [dev], password: %[1]s}, "+
 		"{name: twin, email: twins@example.com, groups: [oncall], password: %[1]s}, {name: twin2, email: twins@example.com, groups: [oncall], password: %[1]s}, {name: alice, email: alice@example.com, groups: [dev, oncall], ssh_keys: [%[2]q],", verifier(t), m.keys["alice"]), 1)
 	for _, c := range channels {
-		text += fmt.Sprintf("  - {%s, type: slack, channel: C0123456789, token: env:SLACK_TOKEN, signing_secret: env:SLACK_SIGNING, url: %q, ca: slack.pem}\n", c, server.URL+"/api")
+		text += fmt.Sprintf("  - {%s, type: slack, channel: C0123456789, token: env:SLACK_TOKEN, signing_secret: env:SLACK_SIGNING, url: %q, ca: slack.pem}\n", c, service)
 	}
 	s.house = open(t, dir, text, func(o *Options) { o.Store = s.clock })
 	s.asks(t)

@@ -2,10 +2,14 @@ package gateway
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/review"
 	"github.com/sallyport/sallyport/runbook"
 	"github.com/sallyport/sallyport/runbook/git"
 )
@@ -91,6 +95,13 @@ func (a runbookAPI) Plan(ctx context.Context, who *proxy.Identity, q control.Run
 		return nil, err
 	}
 	out := &control.RunPlan{Plan: p, Text: p.String(), Writes: p.Writes(), Answers: []control.StepAnswer{}}
+	if q.Standing != nil {
+		s, err := stand(p, q.Standing)
+		if err != nil {
+			return nil, err
+		}
+		out.Text = s.Text(p)
+	}
 	for _, s := range p.Steps {
 		if s.On == "" {
 			continue
@@ -117,6 +128,14 @@ func (a runbookAPI) Values(ctx context.Context, who *proxy.Identity, q control.V
 	return a.runner.Suggest(ctx, who, b.Runbook, snap.Origin(b), q.Param, q.Target, a.reachable(ctx, who))
 }
 
+// stand is the standing grant that is asked for by a plan.
+func stand(p *runbook.Plan, q *control.StandingRequest) (*runbook.Standing, error) {
+	if q.Seconds < 0 || q.Seconds > int64(review.MaxStanding/time.Second) {
+		return nil, fmt.Errorf("standing grant: got a time of %d seconds, want %d or less", q.Seconds, int64(review.MaxStanding/time.Second))
+	}
+	return p.Stand(q.Runs, time.Duration(q.Seconds)*time.Second, q.Within)
+}
+
 // Start implements [control.Runbooks]. What may change something runs by the plan that was seen,
 // and no other.
 func (a runbookAPI) Start(ctx context.Context, who *proxy.Identity, q control.RunRequest) (*runbook.Run, error) {
@@ -124,14 +143,23 @@ func (a runbookAPI) Start(ctx context.Context, who *proxy.Identity, q control.Ru
 	if err != nil {
 		return nil, err
 	}
-	if p.Writes() && !q.Dry && q.Plan != p.Digest {
+	o := runbook.Options{Dry: q.Dry}
+	if q.Standing != nil {
+		if q.Dry {
+			return nil, errors.New("a standing grant is not asked for by a dry run")
+		}
+		if o.Standing, err = stand(p, q.Standing); err != nil {
+			return nil, err
+		}
+	}
+	if (p.Writes() || q.Standing != nil) && !q.Dry && q.Plan != p.Digest {
 		message := "the run may change something: look at its plan first, and send its digest as plan"
 		if q.Plan != "" {
 			message = "the plan is another by now, since the runbook or what it runs on has changed: look at it again"
 		}
 		return nil, &control.Error{Status: http.StatusConflict, Code: control.CodeConflict, Message: message}
 	}
-	return a.runner.Start(ctx, who, p, runbook.Options{Dry: q.Dry})
+	return a.runner.Start(ctx, who, p, o)
 }
 
 // Run implements [control.Runbooks].

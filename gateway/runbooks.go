@@ -227,6 +227,16 @@ func (r runGate) Secret(ctx context.Context, name, ref string) (string, error) {
 	return "", errors.New("the source's runbooks may not use this reference: list it in secrets")
 }
 
+// Standing implements [runbook.Gate].
+func (r runGate) Standing(_ context.Context, who *proxy.Identity) (list []runbook.Scope, err error) {
+	for _, s := range r.desk.StandingOf(who) {
+		if s.Kind == proxy.KindRunbook.String() {
+			list = append(list, runbook.Scope{Request: s.ID, Text: s.Standing.Scope})
+		}
+	}
+	return list, nil
+}
+
 // Begin implements [runbook.Gate].
 func (r runGate) Begin(ctx context.Context, who *proxy.Identity, at runbook.Resource, held func(*proxy.Pending)) (runbook.Session, error) {
 	p := r.parts()

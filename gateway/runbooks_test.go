@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/internal/hostile"
 	"github.com/sallyport/sallyport/internal/testserver"
@@ -33,14 +35,24 @@ func openForRuns(t *testing.T, books map[string]string) *runHouse {
 	return openForRunsAt(t, books, "", "")
 }
 
-// openForRunsAt has more resources and guardrails besides.
-func openForRunsAt(t *testing.T, books map[string]string, resources, guardrails string) *runHouse {
+// openForRunsAt has more resources, guardrails and sections besides. With a book ".git" the folder is a repository of Git, of ada's.
+func openForRunsAt(t *testing.T, books map[string]string, resources, guardrails string, sections ...string) *runHouse {
 	t.Helper()
 	dir := t.TempDir()
 	h := &runHouse{books: filepath.Join(dir, "books"), tokens: make(map[string]string)}
-	require.NoError(t, os.Mkdir(h.books, 0o700))
+	url := "books"
+	if _, ok := books[".git"]; ok {
+		url = "file://" + h.books
+	}
 	for name, text := range books {
-		require.NoError(t, os.WriteFile(filepath.Join(h.books, name), []byte(text), 0o600))
+		if name != ".git" {
+			require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(h.books, name)), 0o700))
+			require.NoError(t, os.WriteFile(filepath.Join(h.books, name), []byte(text), 0o600))
+		}
+	}
+	if url != "books" {
+		h.git(t, "init", "-q", "-b", "main")
+		h.commit(t)
 	}
 	machine := startMachine(t, dir, []string{"alice"})
 	server, database := testserver.Database(t, `CREATE TABLE orders (id int PRIMARY KEY, total numeric, state text, note text, card text);
@@ -56,10 +68,10 @@ func openForRunsAt(t *testing.T, books map[string]string, resources, guardrails 
 listen: {postgres: "127.0.0.1:0", ssh: "127.0.0.1:0", mysql: "127.0.0.1:0", web: "127.0.0.1:0"}
 api: {listen: "127.0.0.1:0", url: "https://gw.example.com"}
 data_dir: data
-identity: {users: [{name: root, groups: [admin], password: %[1]s}, {name: alice, groups: [dev], password: %[1]s}, {name: bob, groups: [dev, leads], password: %[1]s}, {name: carol, groups: [leads], password: %[1]s}, {name: eve, groups: [other], password: %[1]s}]}
+identity: {users: [{name: root, groups: [admin], password: %[1]s}, {name: alice, groups: [dev], password: %[1]s}, {name: bob, email: bob@example.com, groups: [dev, leads], password: %[1]s}, {name: carol, email: carol@example.com, groups: [leads], password: %[1]s}, {name: eve, groups: [other], password: %[1]s}]}
 resources:
-  - {name: vm1, type: ssh, address: %[2]q, username: %[3]s, key: "file:upstream", labels: {env: prod}, ssh: {host_keys: [%[4]q]}}
-  - {name: shop, type: postgres, address: %[5]q, database: %[6]s, username: postgres, password: "file:db.password", labels: {env: prod}, tls: {mode: disable}}
+  - {name: vm1, type: ssh, address: %[2]q, username: %[3]s, key: "file:upstream", labels: {env: prod, role: web}, ssh: {host_keys: [%[4]q]}}
+  - {name: shop, type: postgres, address: %[5]q, database: %[6]s, username: postgres, password: "file:db.password", labels: {env: prod, app: orders}, tls: {mode: disable}}
 %[7]saccess:
   - {name: devs, groups: [dev], allow: [all]}
   - {name: others, groups: [other], allow: [connect, read]}
@@ -72,8 +84,8 @@ guardrails:
 control: [{groups: [admin], allow: [list, kill, review]}]
 audit: {recordings: [{rows: full, terminal: full}]}
 runbooks:
-  - {name: local, url: books, every: 5s, secrets: ["file:hush"]}
-`, verifier(t), machine.address, machine.user, machine.hostKey, server.Address(), database, resources, guardrails))
+  - {name: local, url: %[9]q, every: 5s, secrets: ["file:hush"]}
+`, verifier(t), machine.address, machine.user, machine.hostKey, server.Address(), database, resources, guardrails, url)+strings.Join(sections, "\n"))
 	require.Eventually(t, func() bool {
 		list, err := runbookAPI{h.runbooks}.List(t.Context(), nil)
 		return err == nil && len(list) > 0 && list[0].Path != ""
@@ -88,6 +100,35 @@ func (h *runHouse) as(t *testing.T, user string) string {
 	return h.tokens[user]
 }
 
+// git runs git in the folder of runbooks.
+func (h *runHouse) git(t *testing.T, args ...string) {
+	t.Helper()
+	cmd := exec.Command("git", append([]string{"-C", h.books, "-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false"}, args...)...)
+	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%v: %s", args, out)
+}
+
+func (h *runHouse) commit(t *testing.T) {
+	t.Helper()
+	h.git(t, "add", "-A")
+	h.git(t, "commit", "-q", "-m", "books")
+}
+
+// proven has everything in the gateway's audit log proven, as "sallyport verify" does, after the gateway's end.
+func (h *runHouse) proven(t *testing.T) audit.Approvals {
+	t.Helper()
+	require.NoError(t, h.stop())
+	dir := filepath.Join(h.parts().config.Data(), "audit")
+	key, err := os.ReadFile(filepath.Join(dir, "log", "key.pub"))
+	require.NoError(t, err)
+	r, err := audit.Verify(dir, strings.TrimSpace(string(key)))
+	require.NoError(t, err)
+	require.Empty(t, r.Problems)
+	require.Empty(t, r.Unproven)
+	return r.Approvals
+}
+
 // start plans a run, and begins it.
 func (h *runHouse) start(t *testing.T, user string, q control.RunRequest) runbook.Run {
 	t.Helper()
@@ -97,7 +138,13 @@ func (h *runHouse) start(t *testing.T, user string, q control.RunRequest) runboo
 	sum, err := p.Plan.Sum() // as a client computes it of what it was sent
 	require.NoError(t, err)
 	require.Equal(t, p.Plan.Digest, sum, "client and gateway have one digest of a plan")
-	require.Equal(t, p.Text, p.Plan.String(), "what is shown is what has the digest")
+	if q.Standing == nil {
+		require.Equal(t, p.Text, p.Plan.String(), "what is shown is what has the digest")
+	}
+	if q.Standing != nil {
+		require.NotEqual(t, p.Text, p.Plan.String())
+		require.Contains(t, p.Text, p.Plan.String(), "an approver sees a plan, too")
+	}
 	if !q.Dry {
 		q.Plan = p.Plan.Digest
 	}
@@ -120,6 +167,15 @@ func (h *runHouse) until(t *testing.T, user, id string, ok func(r *runbook.Run) 
 func (h *runHouse) over(t *testing.T, user, id string) runbook.Run {
 	t.Helper()
 	return h.until(t, user, id, func(r *runbook.Run) bool { return r.State.Over() })
+}
+
+// waits waits until a run waits for a further approval.
+func (h *runHouse) waits(t *testing.T, user, id string, grants int) {
+	t.Helper()
+	h.until(t, user, id, func(r *runbook.Run) bool {
+		require.False(t, r.State.Over(), r.Message)
+		return r.State == runbook.Waiting && strings.Contains(r.Message, "is waiting for approval") && len(r.Grants) == grants
+	})
 }
 
 func params(given map[string]any) map[string]json.RawMessage {
@@ -235,7 +291,9 @@ func TestRunbookRun(t *testing.T) {
 	require.Equal(t, "it's $(id) broken\n", strings.TrimPrefix(r.Steps[2].Output, "-- "))
 	require.Len(t, r.Grants, 2)
 
-	require.NoError(t, h.stop())
+	approvals := h.proven(t)
+	require.Equal(t, 3, approvals.Proven, "what carol approved of bob's, and what both approved of alice's")
+	require.Zero(t, approvals.Unsigned)
 	records := h.records(t)
 	var texts []string
 	for _, e := range records[r.Session] {

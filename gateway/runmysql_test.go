@@ -16,7 +16,7 @@ import (
 )
 
 // openForMySQL is a gateway for runs in front of MariaDB, too.
-func openForMySQL(t *testing.T, books map[string]string) (h *runHouse, ask func(text string) string) {
+func openForMySQL(t *testing.T, books map[string]string, resources ...string) (h *runHouse, ask func(text string) string) {
 	t.Helper()
 	maria, database, _ := testserver.SharedMariaDB(t, `CREATE TABLE orders (id INT PRIMARY KEY, total DECIMAL(10,2), state VARCHAR(20), note VARCHAR(600), card VARCHAR(30),
 			at DATETIME(3), day DATE, took TIME, ratio DOUBLE, big BIGINT UNSIGNED, raw BLOB, nothing INT) ENGINE=InnoDB;
@@ -25,7 +25,7 @@ func openForMySQL(t *testing.T, books map[string]string) (h *runHouse, ask func(
 	_, err := maria.Run("", "CREATE USER IF NOT EXISTS app@'127.0.0.1' IDENTIFIED BY 'app-secret'; GRANT ALL ON *.* TO app@'127.0.0.1'")
 	require.NoError(t, err)
 	t.Setenv("MYSQL_APP_PASSWORD", "app-secret")
-	h = openForRunsAt(t, books, fmt.Sprintf("  - {name: maria, type: mysql, address: \"127.0.0.1:%d\", username: app, password: \"env:MYSQL_APP_PASSWORD\", tls: {mode: disable}, schema: %s}\n", maria.Port, database), "")
+	h = openForRunsAt(t, books, fmt.Sprintf("  - {name: maria, type: mysql, address: \"127.0.0.1:%d\", username: app, password: \"env:MYSQL_APP_PASSWORD\", labels: {app: orders}, tls: {mode: disable}, schema: %s}\n", maria.Port, database)+strings.Join(resources, ""), "")
 	return h, func(text string) string {
 		out, err := maria.Run(database, text, "-N")
 		require.NoError(t, err)

@@ -417,6 +417,7 @@ func merge(holds []holdBy) *Hold {
 		all.Message = joined(all.Message, h.Message, "; ")
 		all.Blind = joined(all.Blind, h.Blind, "; ")
 		all.Not = append(slices.Clip(all.Not), h.Not...)
+		all.Standing, all.Under = nil, "" // which the other's approvers have not seen
 	}
 	return &all
 }

@@ -40,6 +40,9 @@ type Grant struct {
 	From     time.Time `json:"from,omitzero"`
 	NotAfter time.Time `json:"not_after"` // when nothing runs by it any more, or nobody decides any more
 	Uses     int       `json:"uses,omitempty"`
+	// Standing is how many further operations may run by approvals of their own that have this one's request as Under, until NotAfter.
+	Standing int    `json:"standing,omitempty"`
+	Under    string `json:"under,omitempty"`
 	// Bounds are what has to be so of what the operation changes; nil: whatever it changes.
 	Bounds *GrantBounds `json:"bounds,omitempty"`
 	Votes  []GrantVote  `json:"votes,omitempty"`

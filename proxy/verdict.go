@@ -132,6 +132,12 @@ type Hold struct {
 	Try bool
 	// Blind says why it cannot be known what the operation does; empty when it can.
 	Blind string
+	// Standing has the approval let further operations run, each as the operation of a hold that names the request in Under; nil: the
+	// operation alone.
+	Standing *Standing
+	// Under names a request that was approved with a Standing which covers the operation, as who holds it has made sure. While it
+	// counts nobody is asked; otherwise people are, as without it.
+	Under string
 	// Access names the rule whose access is asked for, where Connect is held because nobody has granted
 	// that; empty where the operation itself is to be approved. After the approval the interceptor that asked for it
 	// allows the operation itself: an approval of access is not one of the operation.
@@ -140,6 +146,13 @@ type Hold struct {
 
 // DefaultInTransaction is how long a client waits for an approval while a transaction of its session is open, by a rule that does not say.
 const DefaultInTransaction = time.Minute
+
+// Standing is how much an approval lets run that is for more than one operation.
+type Standing struct {
+	Runs  int           // operations, one or more
+	For   time.Duration // from the approval on; more than zero
+	Scope string        // which ones, as who holds them reads it; it is kept with the request, and signed
+}
 
 // valid reports whether h can be decided about.
 func (h *Hold) valid() bool {

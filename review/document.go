@@ -17,6 +17,7 @@ type document struct {
 	Marks  []string `json:"marks,omitempty"`  // of its transitions, in order
 	Sealed []byte   `json:"sealed,omitempty"` // what is private of it
 	Said   *said    `json:"said,omitempty"`   // what approvers do not read, where nothing is sealed
+	Scope  string   `json:"scope,omitempty"`  // of a standing approval, where nothing is sealed
 }
 
 // write is the write of a request's document.
@@ -27,7 +28,7 @@ func (d *Desk) write(doc store.Document, r *Request) (store.Write, error) {
 	}
 	kept := document{Request: public, Sums: public.sums, Marks: r.marks, Sealed: sealed}
 	if sealed == nil {
-		kept.Said = r.said
+		kept.Said, kept.Scope = r.said, r.scope()
 	}
 	if doc.Body, err = compact(kept); err != nil {
 		return store.Write{}, err
@@ -71,6 +72,9 @@ func (d *Desk) requestOf(ctx context.Context, doc store.Document) (*Request, err
 	}
 	r := kept.Request
 	r.said, r.sums, r.marks = kept.Said, kept.Sums, kept.Marks
+	if r.Standing != nil {
+		r.Standing.Scope = kept.Scope
+	}
 	if err := open(d.Sealer, requestPurpose+r.ID, r, kept.Sealed); err != nil {
 		return nil, fmt.Errorf("reading request %q: %w", doc.Name, err)
 	}

@@ -35,7 +35,7 @@ func (d *Desk) Request(ctx context.Context, s *proxy.Session, op proxy.Op, a *pr
 		r.Locked = &until
 	}
 	if d.earlier(r) == nil { // who waits on, waits on what was shown
-		if err := d.holdBounds(r); err != nil {
+		if err := d.holdBounds(r); err != nil && r.Under == "" {
 			return nil, err
 		}
 		if err := r.measure(ctx, op); err != nil {
@@ -52,9 +52,14 @@ func (d *Desk) Request(ctx context.Context, s *proxy.Session, op proxy.Op, a *pr
 		if r = was; r.State == Approved {
 			message = "was approved by " + r.DecidedBy
 		}
+	} else if stands, why, err := d.under(ctx, r, a.For); err != nil {
+		return nil, err
+	} else if stands {
+		message = "was approved under request " + r.Under + " by " + r.DecidedBy
 	} else if err := d.holdBounds(r); err != nil {
 		return nil, err
 	} else {
+		message += why
 		d.call(ctx, r)
 		version, err := d.keep(ctx, store.Document{Kind: KindRequest, Name: r.ID}, r, step{Asked, "", true})
 		if err != nil {
@@ -99,7 +104,10 @@ func (d *Desk) about(ctx context.Context, s *proxy.Session, op proxy.Op, a *prox
 	r := &Request{
 		ID: newRequestID(), State: Pending, Requester: s.Identity.Subject, For: s.Identity.OnBehalfOf, Creators: append(creators(s.Identity), a.Not...), Session: s.ID,
 		Resource: s.Target.Resource.Name, Account: s.Target.Account.Name, Database: s.Target.Database, Blind: a.Blind, Message: a.Message, Reveal: a.Reveal,
-		Rules: slices.Clone(a.Rules), Approvers: slices.Clone(a.Approvers), Created: now, Deadline: now.Add(a.For),
+		Rules: slices.Clone(a.Rules), Approvers: slices.Clone(a.Approvers), Created: now, Deadline: now.Add(a.For), Under: a.Under,
+	}
+	if err := r.standing(a.Standing); err != nil {
+		return nil, err
 	}
 	if err := r.show(op); err != nil {
 		return nil, err
@@ -124,7 +132,7 @@ func (d *Desk) earlier(r *Request) *Request {
 	defer d.mu.Unlock()
 	for _, k := range d.known {
 		o := &k.request
-		if o.Access != nil || k.void || o.over() || o.due(now) != "" || o.Content != r.Content || d.attended[o.ID] || !slices.Equal(o.Rules, r.Rules) ||
+		if o.Access != nil || (o.Standing != nil) != (r.Standing != nil) || k.void || o.over() || o.due(now) != "" || o.Content != r.Content || d.attended[o.ID] || !slices.Equal(o.Rules, r.Rules) ||
 			!slices.EqualFunc(o.Approvers, r.Approvers, slices.Equal) {
 			continue
 		}
@@ -188,6 +196,8 @@ func (h *held) wait(ctx context.Context) proxy.Verdict {
 		return h.leave(ctx)
 	case err != nil:
 		return h.refuse(proxy.CauseInternal, "request "+h.id+" is not there any more", "Send it again.")
+	case r.State == Approved && r.Standing != nil:
+		return h.established(ctx)
 	case r.State == Approved:
 		return h.claim(ctx)
 	}

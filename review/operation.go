@@ -167,5 +167,9 @@ func (r *Request) hash() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return digest.Of("sallyport held operation 4", r.ID, r.Session, strconv.FormatUint(r.Operation, 10), r.Content, string(r.sums.Salt), string(impact)), nil
+	parts := []string{"sallyport held operation 4", r.ID, r.Session, strconv.FormatUint(r.Operation, 10), r.Content, string(r.sums.Salt), string(impact)}
+	if s := r.Standing; s != nil {
+		parts = append(parts, "standing", strconv.Itoa(s.Runs), strconv.FormatInt(s.Seconds, 10), s.Scope)
+	}
+	return digest.Of(parts...), nil
 }

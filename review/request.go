@@ -89,6 +89,11 @@ type Request struct {
 	UseBy time.Time `json:"use_by,omitzero"`
 	Use   *Use      `json:"use,omitempty"`
 
+	// Standing is what the approval of an operation lets run besides; nil: nothing. Under is the request with a Standing by which the
+	// operation was approved; empty: people have approved it.
+	Standing *Standing `json:"standing,omitempty"`
+	Under    string    `json:"under,omitempty"`
+
 	// Access is what a request for access asks for; nil: the request is about an operation.
 	Access *Access `json:"access,omitempty"`
 
@@ -127,6 +132,8 @@ func (r *Request) due(now time.Time) State {
 	switch {
 	case r.State == Pending && !now.Before(r.Deadline):
 		return Expired
+	case r.State == Approved && r.Standing != nil && !now.Before(r.UseBy):
+		return Ended
 	case r.State == Approved && r.Access == nil && !now.Before(r.UseBy):
 		return Lapsed
 	case r.State == Approved && r.Access != nil && !now.Before(r.Access.Grant.Until):
@@ -140,6 +147,11 @@ func (r *Request) due(now time.Time) State {
 // clone is a copy that shares nothing that is changed.
 func (r *Request) clone() Request {
 	out := *r
+	if r.Standing != nil {
+		s := *r.Standing
+		s.Used = slices.Clone(s.Used)
+		out.Standing = &s
+	}
 	if r.Access != nil {
 		a := *r.Access
 		a.Votes, a.Opened, a.Proposed = slices.Clone(a.Votes), slices.Clone(a.Opened), maps.Clone(a.Proposed)

@@ -35,6 +35,7 @@ type private struct {
 	// These could be tried on what is guessed.
 	Content string `json:"content,omitempty"`
 	Sums    *sums  `json:"sums,omitempty"`
+	Scope   string `json:"scope,omitempty"` // of a standing approval, which has values
 }
 
 // seal parts a request into what may be read by all who read the store and what may not. Without a sealer all of it may.
@@ -42,7 +43,7 @@ func seal(s Sealer, purpose string, r *Request) (public *Request, sealed []byte,
 	if r.Access != nil || s == nil {
 		return r, nil, nil
 	}
-	plain, err := compact(private{said{r.Text, r.Arguments}, r.said, r.Impact, r.Content, r.sums})
+	plain, err := compact(private{said{r.Text, r.Arguments}, r.said, r.Impact, r.Content, r.sums, r.scope()})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -80,5 +81,8 @@ func open(s Sealer, purpose string, r *Request, sealed []byte) error {
 		return errors.New("what is sealed of it is damaged")
 	}
 	r.Text, r.Arguments, r.said, r.Impact, r.Content, r.sums = p.Text, p.Arguments, p.Hidden, p.Impact, p.Content, p.Sums
+	if r.Standing != nil {
+		r.Standing.Scope = p.Scope
+	}
 	return nil
 }

@@ -58,7 +58,10 @@ func (r *Request) grant() *proxy.Grant {
 	approved := r.State == Approved
 	switch a := r.Access; {
 	case a == nil && approved:
-		g.NotAfter, g.Uses = r.UseBy.UTC(), 1
+		g.NotAfter, g.Uses, g.Under = r.UseBy.UTC(), 1, r.Under
+		if r.Standing != nil {
+			g.Uses, g.Standing = 0, r.Standing.Runs
+		}
 		g.Votes = []proxy.GrantVote{{By: r.DecidedBy, At: latest(r.DecidedAt).UTC(), Channel: r.Channel}}
 	case a != nil:
 		g.Actions = a.Actions
@@ -79,7 +82,7 @@ func (r *Request) grant() *proxy.Grant {
 func (r *Request) documentDigest() (string, error) {
 	plain := *r
 	plain.Signed = ""
-	body, err := json.Marshal(document{Request: &plain, Sums: r.sums, Said: r.said, Marks: r.marks})
+	body, err := json.Marshal(document{Request: &plain, Sums: r.sums, Said: r.said, Marks: r.marks, Scope: r.scope()})
 	if err != nil {
 		return "", err
 	}
@@ -134,6 +137,7 @@ func (d *Desk) Approval(request string) *proxy.Approval {
 	case r.Access != nil && r.Access.Grant != nil: // it may have ended at this moment
 	case r.Use != nil:
 		a.At = r.Use.At
+	case r.Standing != nil && r.State == Approved:
 	default:
 		return nil
 	}

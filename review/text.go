@@ -6,12 +6,14 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/internal/terminal"
+	"github.com/sallyport/sallyport/proxy"
 )
 
 // Lines is everything that is decided about, and the decision when there is one, as
 // lines of plain text, each with its line break. It is what who decides must have
 // seen. Times are shown in the locations that they have. Each value is on one line,
-// without control characters, and can be sent to a terminal.
+// but for the plan of a runbook, whose further lines begin with spaces; it has no
+// control characters, and can be sent to a terminal.
 func (r *Request) Lines() string {
 	var b strings.Builder
 	line := func(name, value string) {
@@ -48,6 +50,7 @@ func (r *Request) Lines() string {
 			" at most; from then on she has to send it again when it is approved")
 	}
 	r.impactLines(line)
+	r.standingLines(line)
 	if r.State == Approved {
 		line("runs until", r.UseBy.Format(time.RFC3339))
 	} else {
@@ -65,7 +68,16 @@ func (r *Request) Lines() string {
 	if r.Use != nil {
 		line("has run", "in session "+r.Use.Session+" at "+r.Use.At.Format(time.RFC3339))
 	}
-	line(r.Kind, r.Text)
+	if r.Kind == proxy.KindRunbook.String() { // which has a plan, of many lines
+		first, rest, _ := strings.Cut(r.Text, "\n")
+		line(r.Kind, first)
+		for rest != "" {
+			first, rest, _ = strings.Cut(rest, "\n")
+			fmt.Fprintf(&b, "%-11s %s\n", "", terminal.Visible(first))
+		}
+	} else {
+		line(r.Kind, r.Text)
+	}
 	for i, a := range r.Arguments {
 		line(fmt.Sprintf("  $%d", i+1), a)
 	}

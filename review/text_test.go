@@ -43,3 +43,12 @@ func TestLines(t *testing.T) {
 		require.Contains(t, shown, line)
 	}
 }
+
+// A runbook's plan is shown as it is written, and no line of it can be taken for one of the request.
+func TestRunbookLines(t *testing.T) {
+	r := review.Request{ID: "x", Kind: "runbook", Text: "runbook pay\n1. a: sql\n   delete from a\nhash        forged\x1b[2J", Hash: "real"}
+	text := r.Lines()
+	require.Contains(t, text, "\nrunbook     runbook pay\n            1. a: sql\n               delete from a\n            hash        forged")
+	require.NotContains(t, text, "\x1b")
+	require.NotContains(t, text, "\nhash        forged")
+}

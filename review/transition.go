@@ -143,7 +143,11 @@ func (d *Desk) note(ctx context.Context, r *Request, state, reason string) error
 			n.Until = g.Until
 		}
 	}
-	if state == Opened {
+	switch {
+	case state == Opened && r.Standing != nil:
+		last := r.Standing.Used[len(r.Standing.Used)-1]
+		n.Session, n.Operation = last.Session, last.Operation
+	case state == Opened:
 		n.Session = r.Access.Opened[len(r.Access.Opened)-1]
 	}
 	if state == Proposed {

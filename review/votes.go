@@ -28,7 +28,7 @@ func (d *Desk) Approve(ctx context.Context, id string, v Vote, narrow Narrow) (*
 		case narrow.For != 0 || len(narrow.Actions) > 0:
 			return step{}, fmt.Errorf("%w: less of it, since the request is about an operation: approve it as it is, or deny it", ErrAsk)
 		}
-		r.UseBy = now.Add(r.Deadline.Sub(r.Created))
+		r.UseBy = now.Add(r.lets())
 		return r.decide(Approved, &v, now), nil
 	})
 }

@@ -59,7 +59,15 @@ type Review struct {
 	From     []string      `yaml:"from" json:"from"` // groups
 	For      time.Duration `yaml:"for" json:"for"`   // how long a run waits for each; 0 is an hour
 	Distinct []string      `yaml:"distinct" json:"distinct,omitempty"`
+	Standing *MayStand     `yaml:"standing" json:"standing,omitempty"` // nil: each run is approved by itself
 	Line     int           `yaml:"-" json:"-"`
+}
+
+// MayStand says how much an approval may cover at most that is for more than one run.
+type MayStand struct {
+	Runs int64         `yaml:"runs" json:"runs"`
+	For  time.Duration `yaml:"for" json:"for"`
+	Line int           `yaml:"-" json:"-"`
 }
 
 // Limits bound a run.

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 )
 
 // file is a runbook as YAML has it.
@@ -156,6 +157,14 @@ func (l *linter) bounds() {
 		for _, d := range r.Distinct {
 			if d != "author" {
 				l.add(r.Line, "review.distinct", "The requester never approves, and each approver counts once.", "got %q, want author", d)
+			}
+		}
+		if s := r.Standing; s != nil {
+			if s.Runs < 1 || s.Runs > maxStandingRuns {
+				l.add(s.Line, "review.standing.runs", "", "got %d, want 1 to %d", s.Runs, maxStandingRuns)
+			}
+			if s.For < time.Minute || s.For > maxStanding {
+				l.add(s.Line, "review.standing.for", "", "got %s, want a minute to %s", s.For, maxStanding)
 			}
 		}
 	}

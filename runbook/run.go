@@ -46,9 +46,10 @@ type Run struct {
 	Scheduled *time.Time          `json:"scheduled,omitempty"` // the time of the schedule that it is for
 	Created   time.Time           `json:"created"`
 	Ended     *time.Time          `json:"ended,omitempty"`
-	Runner    string              `json:"runner"`            // the process that runs it
-	Session   string              `json:"session,omitempty"` // in which it was asked for, and approved
-	Grants    []string            `json:"grants,omitempty"`  // the requests that were approved, each with its approver
+	Runner    string              `json:"runner"`             // the process that runs it
+	Session   string              `json:"session,omitempty"`  // in which it was asked for, and approved
+	Grants    []string            `json:"grants,omitempty"`   // the requests that were approved, each with its approver
+	Standing  bool                `json:"standing,omitempty"` // it asks for a standing grant, and runs no step
 	Message   string              `json:"message,omitempty"`
 	Steps     []StepRun           `json:"steps"`
 }
@@ -85,6 +86,8 @@ type Gate interface {
 	// Request sends an HTTP request, once, and follows nothing that its answer says. An error that
 	// wraps ErrRefused or ErrUnsent says that the application has not got it.
 	Request(ctx context.Context, who *proxy.Identity, at Resource, q Request) (Response, error)
+	// Standing returns the scopes of the standing grants that somebody has and that are not over.
+	Standing(ctx context.Context, who *proxy.Identity) ([]Scope, error)
 	// Secret follows a reference of a runbook of a source.
 	Secret(ctx context.Context, source, ref string) (string, error)
 	// People returns the subjects of mail addresses of authors and signers of a source. The error
@@ -209,6 +212,8 @@ type live struct {
 	secrets map[string]string
 	version int64
 	run     Run
+	// standing is what the run asks to be approved for more runs; nil: it asks for itself.
+	standing *Standing
 }
 
 // stepResult is what later steps know of one.
@@ -246,6 +251,9 @@ func (l *live) everything(ctx context.Context) (State, error) {
 func (l *live) through(ctx context.Context) (State, error) {
 	if err := l.approved(ctx); err != nil {
 		return stateOf(ctx, err), err
+	}
+	if l.standing != nil {
+		return Done, nil
 	}
 	l.run.State, l.run.Message = Running, ""
 	if err := l.keep(ctx); err != nil {
@@ -289,41 +297,78 @@ func (l *live) approved(ctx context.Context) error {
 		}
 		return l.ask(ctx, text, nil)
 	}
-	for i, r := range l.plan.Reviews {
-		var not []string
-		if slices.Contains(r.Distinct, "author") {
-			mails := []string{l.plan.Origin.Author}
-			if l.plan.Origin.Signer != "" {
-				mails = append(mails, l.plan.Origin.Signer)
-			}
-			people, err := l.Gate.People(l.plan.Origin.Source, mails...)
-			if err != nil {
+	under, err := l.under(ctx)
+	if err != nil {
+		return err
+	}
+	if l.standing != nil {
+		text = l.standing.text(l.plan)
+	}
+	var not []string
+	for i, a := range l.plan.approvals() {
+		if a.first {
+			if not, err = l.authors(a.review); err != nil {
 				return err
 			}
-			not = people
 		}
-		need := or(r.Need, 1)
-		for n := range need {
-			said := text
-			if need > 1 || len(l.plan.Reviews) > 1 {
-				said += "\napproval " + itoa(n+1) + " of " + itoa(need) + ", review " + itoa(int64(i)+1) + " of " + itoa(int64(len(l.plan.Reviews)))
-			}
-			before := len(l.run.Grants)
-			hold := &proxy.Hold{
-				Rules: []string{"runbook " + l.plan.Name}, Approvers: [][]string{r.From}, Not: slices.Clone(not), For: or(r.For, defaultReview),
-				Message: "the runbook " + l.plan.Name + " runs when it is approved",
-			}
-			by, err := l.askAs(ctx, said, hold)
-			if err != nil {
+		before := len(l.run.Grants)
+		hold := &proxy.Hold{
+			Rules: []string{"runbook " + l.plan.Name}, Approvers: [][]string{a.review.From}, Not: slices.Clone(not), For: or(a.review.For, defaultReview),
+			Message: "the runbook " + l.plan.Name + " runs when it is approved",
+		}
+		if under != nil {
+			hold.Under = under[i]
+		}
+		if l.standing != nil {
+			hold.Message = "runs of the runbook " + l.plan.Name + " that are within bounds need no further approval when this is approved"
+			if hold.Standing, err = l.standing.hold(l.run.ID, i); err != nil {
 				return err
 			}
-			if len(by) == 0 || len(l.run.Grants) == before {
-				return errors.New("the run was let through without an approval that it needs")
-			}
-			not = append(not, by...)
 		}
+		by, err := l.askAs(ctx, text+a.said, hold)
+		if err != nil {
+			return err
+		}
+		if len(by) == 0 || len(l.run.Grants) == before {
+			return errors.New("the run was let through without an approval that it needs")
+		}
+		not = append(not, by...)
 	}
 	return nil
+}
+
+// approval is one that a run needs.
+type approval struct {
+	review Review
+	first  bool   // of the review
+	said   string // what tells it from the others
+}
+
+// approvals are all that a run needs, one after the other.
+func (p *Plan) approvals() (list []approval) {
+	for i, r := range p.Reviews {
+		need := or(r.Need, 1)
+		for n := range need {
+			a := approval{review: r, first: n == 0}
+			if need > 1 || len(p.Reviews) > 1 {
+				a.said = "\napproval " + itoa(n+1) + " of " + itoa(need) + ", review " + itoa(int64(i)+1) + " of " + itoa(int64(len(p.Reviews)))
+			}
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// authors are those who do not approve what they have written, where a review says so.
+func (l *live) authors(r Review) ([]string, error) {
+	if !slices.Contains(r.Distinct, "author") {
+		return nil, nil
+	}
+	mails := []string{l.plan.Origin.Author}
+	if l.plan.Origin.Signer != "" {
+		mails = append(mails, l.plan.Origin.Signer)
+	}
+	return l.Gate.People(l.plan.Origin.Source, mails...)
 }
 
 func (l *live) ask(ctx context.Context, text string, hold *proxy.Hold) error {

@@ -172,6 +172,8 @@ func (r *Runner) end(ctx context.Context, doc store.Document, run *Run) error {
 type Options struct {
 	Dry       bool
 	Scheduled *time.Time
+	// Standing has the run ask for a standing grant, and run no step; nil: it runs.
+	Standing *Standing
 	// With is written together with the run, or neither is.
 	With []store.Write
 }
@@ -185,6 +187,7 @@ func (r *Runner) Start(ctx context.Context, who *proxy.Identity, p *Plan, o Opti
 	run := Run{
 		ID: strings.ToLower(rand.Text()[:12]), Name: p.Name, State: Waiting, Dry: o.Dry, Requester: who.Subject, For: who.OnBehalfOf, Origin: p.Origin, Plan: p.Digest,
 		Targets: make(map[string][]string), Scheduled: o.Scheduled, Created: r.Now(), Runner: r.id,
+		Standing: o.Standing != nil, Steps: []StepRun{},
 	}
 	for name, list := range p.Targets {
 		for _, t := range list {
@@ -192,10 +195,14 @@ func (r *Runner) Start(ctx context.Context, who *proxy.Identity, p *Plan, o Opti
 		}
 	}
 	for _, s := range p.Steps {
+		if run.Standing {
+			break
+		}
 		run.Steps = append(run.Steps, StepRun{ID: s.ID, Kind: s.Kind, On: s.On, State: Pending})
 	}
 	l := &live{
 		Runner: r, who: who, plan: p, run: run, results: make(map[string]*stepResult), open: make(map[string]Database), posix: make(map[string]bool), secrets: make(map[string]string),
+		standing: o.Standing,
 	}
 	r.mu.Lock()
 	own := 0
@@ -280,8 +287,11 @@ func (l *live) said(message string) {
 func (l *live) finish(state State, err error) {
 	now := l.Now()
 	l.run.State, l.run.Ended, l.run.Message = state, &now, ""
-	if err != nil {
+	switch {
+	case err != nil:
 		l.run.Message = l.safe(err.Error())
+	case l.standing != nil:
+		l.run.Message = "the standing grant is given: runs within its bounds need no further approval, until one of its requests is cancelled or revoked"
 	}
 	if kerr := l.keep(l.ctx); kerr != nil {
 		l.Log.Error("runbooks: how a run ended could not be written down: it is taken for unknown", "run", l.run.ID, "state", state, "err", kerr)

@@ -264,6 +264,9 @@ func (g *testGate) Request(_ context.Context, _ *proxy.Identity, _ Resource, q R
 	return Response{Status: int(or(a.Status, 200)), Body: []byte(a.Body)}, nil
 }
 
+// Standing implements [Gate].
+func (g *testGate) Standing(context.Context, *proxy.Identity) ([]Scope, error) { return nil, nil }
+
 // Secret implements [Gate].
 func (g *testGate) Secret(_ context.Context, _, ref string) (string, error) {
 	return "secret of " + ref, nil

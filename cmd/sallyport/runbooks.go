@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/control/client"
@@ -26,7 +24,7 @@ func runbooksCommand(c *cli) *cobra.Command {
 	return family(&cobra.Command{
 		Use: "runbooks", GroupID: everydayGroup, Short: "Reviewed procedures with typed parameters",
 		Example: example("sallyport runbooks ls", "sallyport runbooks run main/refund-order --param order_id=4711"),
-	}, runbooksListCommand(c), runbooksShowCommand(c), runbooksRunCommand(c), runbooksStatusCommand(c), runbooksCancelCommand(c), runbooksLintCommand(c), runbooksTestCommand(c))
+	}, runbooksListCommand(c), runbooksShowCommand(c), runbooksRunCommand(c), runbooksGrantCommand(c), runbooksStatusCommand(c), runbooksCancelCommand(c), runbooksLintCommand(c), runbooksTestCommand(c))
 }
 
 func runbooksListCommand(c *cli) *cobra.Command {
@@ -81,161 +79,6 @@ func runbooksShowCommand(c *cli) *cobra.Command {
 		return printYAML(c.out, text)
 	})
 	return cmd
-}
-
-// pairs reads words of the form NAME=VALUE.
-func pairsOf(flag string, list []string) (map[string]string, error) {
-	out := make(map[string]string)
-	for _, word := range list {
-		name, value, ok := strings.Cut(word, "=")
-		if _, twice := out[name]; !ok || name == "" || twice {
-			return nil, fail(exitUsage, "runbooks run --%s: got %q, want NAME=VALUE, each name once", flag, word)
-		}
-		out[name] = value
-	}
-	return out, nil
-}
-
-func runbooksRunCommand(c *cli) *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "run SOURCE/NAME", Short: "Run a runbook, once you have seen what it does",
-		Long:    "It shows the plan, and asks before it runs anything that may change something. With --dry-run what only reads is run, and databases are asked what they would do otherwise.",
-		Example: example("sallyport runbooks run main/refund-order --param order_id=4711", "sallyport runbooks run main/refund-order --param order_id=4711 --dry-run", "sallyport runbooks run main/restart --target host=vm1 --plan 5f2c…"),
-		Args:    atMost(1),
-	}
-	f := cmd.Flags()
-	open := controlFlags(c, f)
-	params := f.StringArray("param", nil, "a `NAME=VALUE`; for each parameter")
-	files := f.StringArray("param-file", nil, "a `NAME=FILE` whose text is the value; for each parameter")
-	targets := f.StringArray("target", nil, "a `GROUP=RESOURCE`, several by commas; for each group of targets")
-	dry := f.Bool("dry-run", false, "change nothing, and show what would happen")
-	plan := f.String("plan", "", "run only this plan, by its `digest`, without asking")
-	cmd.RunE = does(func(ctx context.Context, args []string) error {
-		source, name, err := namedRunbook(args, "run")
-		if err != nil {
-			return err
-		}
-		q := control.RunRequest{Source: source, Name: name, Dry: *dry, Plan: *plan, Params: make(map[string]json.RawMessage), Targets: make(map[string][]string)}
-		given, err := pairsOf("param", *params)
-		if err != nil {
-			return err
-		}
-		fromFiles, err := pairsOf("param-file", *files)
-		if err != nil {
-			return err
-		}
-		for name, file := range fromFiles {
-			text, err := os.ReadFile(file) // #nosec G304: the user names it
-			if err != nil {
-				return fail(exitUsage, "runbooks run: %v", err)
-			}
-			given[name] = string(text)
-		}
-		for name, v := range given {
-			if q.Params[name], err = json.Marshal(v); err != nil {
-				return err
-			}
-		}
-		chosen, err := pairsOf("target", *targets)
-		if err != nil {
-			return err
-		}
-		for group, list := range chosen {
-			q.Targets[group] = strings.Split(list, ",")
-		}
-		api, err := open()
-		if err != nil {
-			return err
-		}
-		return runRunbook(ctx, c, api, q)
-	})
-	return cmd
-}
-
-// runRunbook shows the plan, asks, and follows the run to its end.
-func runRunbook(ctx context.Context, c *cli, api *client.Client, q control.RunRequest) error {
-	p, err := api.PlanRun(ctx, q)
-	if err != nil {
-		return answered(err)
-	}
-	fmt.Fprintln(c.err, visibleLines(p.Text))
-	for _, a := range p.Answers {
-		if a.Verdict != "allow" {
-			fmt.Fprintf(c.err, "%s on %s: %s: %s\n", visible(a.Step), visible(a.On), visible(a.Verdict), visible(a.Reason))
-		}
-	}
-	if p.Writes && !q.Dry && q.Plan == "" {
-		if f, ok := c.in.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
-			return fail(exitUsage, "runbooks run: nobody can be asked here: look at the plan, and run it by --plan %s", p.Plan.Digest)
-		}
-		if err := confirm(c, "Type yes to run this: "); err != nil {
-			return err
-		}
-		q.Plan = p.Plan.Digest
-	}
-	r, err := api.StartRun(ctx, q)
-	if err != nil {
-		return answered(err)
-	}
-	fmt.Fprintf(c.err, "run %s\n", r.ID)
-	for said := ""; !r.State.Over(); {
-		if r.Message != said {
-			said = r.Message
-			fmt.Fprintln(c.err, visible(said))
-		}
-		select {
-		case <-ctx.Done():
-			return fail(exitError, "the run %s goes on: \"sallyport runbooks status %s\" shows it, and \"sallyport runbooks cancel %s\" ends it", r.ID, r.ID, r.ID)
-		case <-time.After(200 * time.Millisecond):
-		}
-		if r, err = api.Run(ctx, r.ID); err != nil {
-			return answered(err)
-		}
-	}
-	return printRun(c.out, r)
-}
-
-// visibleLines is a text of several lines that is safe to show.
-func visibleLines(text string) string {
-	lines := strings.Split(text, "\n")
-	for i, l := range lines {
-		lines[i] = visible(l)
-	}
-	return strings.Join(lines, "\n")
-}
-
-// printRun prints a run. It fails when the run is over and not done.
-func printRun(w io.Writer, r *runbook.Run) error {
-	fmt.Fprintf(w, "run %s of %s: %s\n", r.ID, visible(r.Name), r.State)
-	for _, s := range r.Steps {
-		line := fmt.Sprintf("  %-20s %s", visible(s.ID), s.State)
-		if s.On != "" {
-			line += " on " + visible(s.On)
-		}
-		switch {
-		case s.Kind == runbook.StepSQL && s.State == runbook.Done:
-			line += fmt.Sprintf(", %d rows, %d changed", s.Rows, s.Affected)
-		case (s.Kind == runbook.StepExec || s.Kind == runbook.StepHTTP) && s.State == runbook.Done:
-			line += fmt.Sprintf(", status %d", s.Status)
-		}
-		fmt.Fprintln(w, line)
-		for _, row := range s.Kept {
-			fmt.Fprintln(w, "      "+visible(strings.Join(row, " | ")))
-		}
-		if s.Output != "" {
-			fmt.Fprintln(w, "      "+strings.ReplaceAll(visibleLines(strings.TrimRight(s.Output, "\n")), "\n", "\n      "))
-		}
-	}
-	for _, g := range r.Grants {
-		fmt.Fprintln(w, "  approved: request "+visible(g))
-	}
-	if r.Message != "" {
-		fmt.Fprintln(w, visible(r.Message))
-	}
-	if r.State.Over() && r.State != runbook.Done {
-		return fail(exitError, "the run %s is %s", r.ID, r.State)
-	}
-	return nil
 }
 
 func runbooksStatusCommand(c *cli) *cobra.Command {

@@ -52,6 +52,7 @@ type Notify struct {
 	Channel   string   `yaml:"channel"`        // slack, teams
 	Token     string   `yaml:"token"`          // slack: a reference
 	Signing   string   `yaml:"signing_secret"` // slack, jira: a reference; empty: nobody decides in Slack, and Jira sends no webhooks
+	Runbooks  bool     `yaml:"runbooks"`       // slack: people decide about runs of runbooks there, too
 	CA        string   `yaml:"ca"`
 
 	// Of the bot of teams.
@@ -105,7 +106,7 @@ func notifyTypes() []notifyType {
 	return []notifyType{
 		{"webhook", []string{"url", "keys", "private", "plaintext", "details", "ca"}, (*File).checkWebhook},
 		{"smtp", []string{"address", "security", "username", "password", "from", "to", "details", "ca"}, (*File).checkSMTP},
-		{"slack", []string{"channel", "token", "signing_secret", "url", "details", "ca"}, (*File).checkSlack},
+		{"slack", []string{"channel", "token", "signing_secret", "runbooks", "url", "details", "ca"}, (*File).checkSlack},
 		{"teams", []string{"url", "private", "app_id", "app_secret", "tenant", "channel", "provider", "decide", "details", "ca"}, (*File).checkTeams},
 		{"jira", []string{
 			"url", "private", "username", "token", "project", "issue_type", "service_desk", "request_type", "statuses", "decide", "people", "poll", "signing_secret", "details", "ca",
@@ -243,12 +244,15 @@ func (f *File) checkSMTP(d *decoder, n *Notify, at string) {
 
 // Slack is what the file says about a channel of Slack.
 func (n *Notify) Slack() slack.Config {
-	return slack.Config{Name: n.Called(), Channel: n.Channel, URL: n.URL, Details: n.Details, Decide: n.Signing != ""}
+	return slack.Config{Name: n.Called(), Channel: n.Channel, URL: n.URL, Details: n.Details, Decide: n.Signing != "", Runbooks: n.Runbooks}
 }
 
 func (f *File) checkSlack(d *decoder, n *Notify, at string) {
 	if n.Signing != "" && f.API.URL == "" && !d.broken["api"] {
 		d.problem(n.Line, "add api: {listen: 0.0.0.0:8443, url: https://gw.example.com:8443}", "%s: deciding in Slack needs the API, where Slack reaches it", at)
+	}
+	if n.Runbooks && n.Signing == "" {
+		d.problem(n.Line, "add signing_secret, or leave runbooks out", "%s: deciding about runbooks in Slack needs the signing secret", at)
 	}
 	c := n.Slack()
 	c.Store = store.NewMemory() // the gateway's, when it is told

@@ -17,6 +17,7 @@ import (
 
 	"github.com/slack-go/slack"
 
+	"github.com/sallyport/sallyport/internal/terminal"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
 	"github.com/sallyport/sallyport/review/internal/kept"
@@ -42,8 +43,11 @@ type Config struct {
 	TLS     *tls.Config  // nil is the system's roots
 
 	// Decide gives messages about access that waits buttons to decide by; see [Callbacks].
-	Decide  bool
-	Details bool // what an operation would do is in messages, too
+	Decide bool
+	// Runbooks gives messages about runs of runbooks that wait these buttons, too, where all that is decided about is in the message; see
+	// [Shows].
+	Runbooks bool
+	Details  bool // what an operation would do is in messages, too
 	// Link is where a request is shown; nil: messages have no link.
 	Link func(request string) string
 	// Command shows a request on a command line; nil: messages have none.
@@ -219,7 +223,7 @@ var escaped = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
 // buttons are those of a message.
 func (n *Notifier) buttons(r *review.Request) (list []slack.BlockElement) {
-	if n.config.Decide && r.Access != nil && r.State == review.Pending {
+	if n.config.Decide && r.State == review.Pending && (r.Access != nil || n.config.Runbooks && Shows(r)) {
 		value := carried(r.ID, r.Hash)
 		list = append(list,
 			slack.NewButtonBlockElement(actionApprove, value, plain("Approve", 75)).WithStyle(slack.StylePrimary),
@@ -231,12 +235,33 @@ func (n *Notifier) buttons(r *review.Request) (list []slack.BlockElement) {
 	return list
 }
 
+// maxWhole is how many characters a section has at most that shows a run of a runbook.
+const maxWhole = 2900
+
+// Shows reports whether a message can show all that approvers read of a request for a run of a runbook, so that who reads it can decide.
+func Shows(r *review.Request) bool {
+	return r.Access == nil && r.Kind == proxy.KindRunbook.String() && len(r.Arguments) == 0 && r.Text != "" && len([]rune(whole(r))) <= maxWhole
+}
+
+// whole is the text of a request, on its lines, without what would not be seen as it is.
+func whole(r *review.Request) string {
+	lines := strings.Split(r.Text, "\n")
+	for i, l := range lines {
+		lines[i] = terminal.Visible(l)
+	}
+	return strings.Join(lines, "\n")
+}
+
 // options are the message as it is now. What others wrote is in it as plain text only.
 func (n *Notifier) options(of *review.Notice) []slack.MsgOption {
 	headline := plain(of.Headline(), maxHeadline)
 	blocks := []slack.Block{slack.NewSectionBlock(headline, nil, nil)}
 	var fields []*slack.TextBlockObject
-	for _, f := range of.Facts(n.config.Details) {
+	shown := n.config.Runbooks && Shows(&of.Request)
+	if shown {
+		blocks = append(blocks, slack.NewSectionBlock(plain(whole(&of.Request), maxWhole), nil, nil))
+	}
+	for _, f := range of.Facts(n.config.Details && !shown) {
 		value := f.Value
 		if f.Written {
 			value = "“" + value + "”"

@@ -297,3 +297,39 @@ func TestConfig(t *testing.T) {
 		require.NotContains(t, err.Error(), "hunter2")
 	}
 }
+
+// TestRunbookMessage: a run of a runbook is decided under a message that has all of its text, and nowhere else.
+func TestRunbookMessage(t *testing.T) {
+	f := newFake(t)
+	c := f.config(store.NewMemory())
+	c.Decide, c.Runbooks = true, true
+	notice := func(kind, text string) *review.Notice {
+		of := reviewtest.Notice("r", review.Asked)
+		of.Request.Access, of.Request.Kind, of.Request.Text, of.Request.State = nil, kind, text, review.Pending
+		return of
+	}
+	plan := "runbook pay\nreason = \"<!channel> \u202e\x1b[31m\"\n1. a: sql on shop\n   delete from a"
+	require.NoError(t, open(t, c).Notify(t.Context(), notice("runbook", plan)))
+	got := f.asked()[0].Get("blocks")
+	require.Contains(t, got, slackApprove)
+	require.Contains(t, got, `1. a: sql on shop\n   delete from a`)
+	require.NotContains(t, got, "\u202e")
+	require.NotContains(t, got, `\u001b`)
+
+	for name, of := range map[string]*review.Notice{"too long": notice("runbook", strings.Repeat("x", 2901)), "a statement": notice("statement", plan)} {
+		f := newFake(t)
+		c := f.config(store.NewMemory())
+		c.Decide, c.Runbooks = true, true
+		require.NoError(t, open(t, c).Notify(t.Context(), of))
+		require.NotContains(t, f.asked()[0].Get("blocks"), slackApprove, name)
+		require.False(t, slack.Shows(&of.Request), name)
+	}
+	c.Runbooks = false
+	c.Store = store.NewMemory()
+	require.NoError(t, open(t, c).Notify(t.Context(), notice("runbook", plan)))
+	require.NotContains(t, f.asked()[1].Get("blocks"), slackApprove, "unless it is set up so")
+	require.NotContains(t, f.asked()[1].Get("blocks"), "delete from a")
+}
+
+// slackApprove is the text of a button.
+const slackApprove = `"text":"Approve"`
