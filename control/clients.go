@@ -17,6 +17,8 @@ type Clients interface {
 	// Terminal opens a terminal. The error wraps proxy.ErrNotFound where there is no such resource, or
 	// it has no terminals. ctx bounds the opening, and the terminal goes on until it is closed.
 	Terminal(ctx context.Context, client *proxy.Client, t ClientTarget, q protocol.TerminalRequest) (protocol.Terminal, error)
+	// Files begins a session that moves files, in the same way.
+	Files(ctx context.Context, client *proxy.Client, t ClientTarget, q protocol.FilesRequest) (protocol.Files, error)
 	// Database begins a session at a database, in the same way.
 	Database(ctx context.Context, client *proxy.Client, t ClientTarget, q protocol.DatabaseRequest) (protocol.Database, error)
 	// Command runs a command line, and returns its exit status. The end of ctx ends it.

@@ -66,6 +66,7 @@ func routes() []route {
 		{"POST", "/v1/can", "What the gateway would answer. Nothing is done.", "", access{}, Question{}, Answer{}, false, (*Handler).can},
 
 		{"GET", "/v1/resources/{name}/terminal", "A terminal there, over a WebSocket. The frames are in docs/console.md.", "", access{login: true}, nil, nil, true, (*Handler).serveTerminal},
+		{"GET", "/v1/resources/{name}/files", "Files to and from a machine there, over a WebSocket. The frames are in docs/console.md.", "", access{login: true}, nil, nil, true, (*Handler).serveFiles},
 		{"GET", "/v1/resources/{name}/database", "A session at the database there, over a WebSocket. The frames are in docs/console.md.", "", access{login: true}, nil, nil, true, (*Handler).serveDatabase},
 
 		{"GET", "/v1/sessions", "The open sessions; without the permission, the caller's own.", audit.AdminList, access{permission: List, own: true}, nil, Sessions{}, false, (*Handler).listSessions},

@@ -90,6 +90,23 @@ func (c clients) Terminal(ctx context.Context, client *proxy.Client, t control.C
 	return s.Clients.Terminal(ctx, conn, q)
 }
 
+// Files implements [control.Clients].
+func (c clients) Files(ctx context.Context, client *proxy.Client, t control.ClientTarget, q protocol.FilesRequest) (protocol.Files, error) {
+	s, dial, err := c.reach(client, t)
+	if err != nil {
+		return nil, err
+	}
+	if s.Clients.Files == nil {
+		return nil, fmt.Errorf("%w: %s has no files", proxy.ErrNotFound, t.Resource)
+	}
+	conn, err := dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	q.User = loginOf(client, t)
+	return s.Clients.Files(ctx, conn, q)
+}
+
 // Database implements [control.Clients].
 func (c clients) Database(ctx context.Context, client *proxy.Client, t control.ClientTarget, q protocol.DatabaseRequest) (protocol.Database, error) {
 	s, dial, err := c.reach(client, t)

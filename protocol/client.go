@@ -82,6 +82,30 @@ type SQL struct {
 	Quote byte
 }
 
+// FilesRequest says at which machine files are moved.
+type FilesRequest struct {
+	User string // the whole login name, such as "alice+vm1"
+}
+
+// Files moves files at a machine, as its client sees it: one after the other.
+type Files interface {
+	// Get hands over a file: its size to begin, -1 where that is not known, and its content to w. An error of either ends it, and
+	// is returned. A *FileError says why there is no such file for the session; after any other error of its own the session has ended.
+	Get(path string, begin func(size int64) error, w io.Writer) error
+	// Put writes a file anew, of what is read from r. An error of r ends it, and is returned: a part of the file may be there then.
+	Put(path string, r io.Reader) error
+	io.Closer
+}
+
+// FileError is what the machine, or the gateway, says of a file that is not moved. Its message is for the user.
+type FileError struct {
+	Message string
+	Refused bool // it may not be moved
+}
+
+// Error is the message.
+func (e *FileError) Error() string { return e.Message }
+
 // CommandRequest says which command line is run.
 type CommandRequest struct {
 	User  string // the whole login name, such as "alice+vm1"
@@ -199,6 +223,8 @@ type RelationColumn struct {
 type Clients struct {
 	// Terminal opens a terminal over c, a connection to a handler for all resources.
 	Terminal func(ctx context.Context, c net.Conn, q TerminalRequest) (Terminal, error)
+	// Files begins a session that moves files over c, a connection to a handler for all resources.
+	Files func(ctx context.Context, c net.Conn, q FilesRequest) (Files, error)
 	// Database begins a session at a database.
 	Database func(ctx context.Context, dial Dial, q DatabaseRequest) (Database, error)
 	// SQL is how statements with parameters are written there, where a Database is an Executor; nil: it is not one.

@@ -4,41 +4,32 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"sync"
 
 	gossh "golang.org/x/crypto/ssh"
 
-	"github.com/sallyport/sallyport/internal/sshconn"
 	"github.com/sallyport/sallyport/protocol"
 )
 
-// runCommand runs a command line over c, whose other end is the gateway's own handler, in this
-// process: there is no host key to be checked, and nothing to be proven.
+// runCommand runs a command line over c.
 func runCommand(ctx context.Context, c net.Conn, q protocol.CommandRequest) (int, error) {
 	defer c.Close()
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	defer stop()
-	conn, channels, requests, err := gossh.NewClientConn(c, "", &gossh.ClientConfig{
-		User: q.User, HostKeyCallback: gossh.InsecureIgnoreHostKey(), // #nosec G106: see above
-	})
+	client, err := enter(ctx, c, q.User)
 	if err != nil {
-		return 0, fmt.Errorf("running a command: %w", err)
-	}
-	client := gossh.NewClient(sshconn.UntilWait(conn), channels, requests)
-	defer client.Close()
-	s, err := client.NewSession()
-	if err != nil {
-		var refused *gossh.OpenChannelError
-		if errors.As(err, &refused) && refused.Message != "" {
-			err = errors.New(refused.Message) // in the gateway's words
-		}
 		return 0, err
 	}
+	defer client.Close()
+	s, err := session(client)
+	if err != nil {
+		return 0, err
+	}
+	s.Stdin = bytes.NewReader(q.Input)
 	out := &outputs{to: q.Output, end: func() { c.Close() }}
-	s.Stdin, s.Stdout, s.Stderr = bytes.NewReader(q.Input), out.writer(false), out.writer(true)
+	s.Stdout, s.Stderr = out.writer(false), out.writer(true)
 	err = s.Run(q.Line)
 	if oerr := out.failed(); oerr != nil {
 		return 0, oerr

@@ -237,7 +237,7 @@ func open(a protocol.Assembly) (*protocol.Service, error) {
 		Revised:   k.Revised,
 		Operation: func(_ context.Context, _ proxy.Target, text string) (proxy.Op, error) { return k.Exec(text), nil },
 		Further:   further, Refuses: refuses, Reach: k.reach,
-		Clients: protocol.Clients{Terminal: openTerminal, Command: runCommand}, Files: []string{KnownHosts(a.Dir)},
+		Clients: protocol.Clients{Terminal: openTerminal, Command: runCommand, Files: openFiles}, Files: []string{KnownHosts(a.Dir)},
 	}, nil
 }
 

@@ -3,14 +3,12 @@ package kit
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"sync"
 
 	gossh "golang.org/x/crypto/ssh"
 
-	"github.com/sallyport/sallyport/internal/sshconn"
 	"github.com/sallyport/sallyport/protocol"
 )
 
@@ -24,19 +22,13 @@ type terminal struct {
 	status  *int
 }
 
-// openTerminal asks for a shell on a terminal over c. The other end of c is the gateway's own
-// handler, in this process: there is no host key to be checked, and nothing to be proven.
+// openTerminal asks for a shell on a terminal over c.
 func openTerminal(ctx context.Context, c net.Conn, q protocol.TerminalRequest) (protocol.Terminal, error) {
-	stop := context.AfterFunc(ctx, func() { c.Close() })
-	defer stop()
-	conn, channels, requests, err := gossh.NewClientConn(c, "", &gossh.ClientConfig{
-		User: q.User, HostKeyCallback: gossh.InsecureIgnoreHostKey(), // #nosec G106: see above
-	})
+	client, err := enter(ctx, c, q.User)
 	if err != nil {
-		c.Close()
-		return nil, fmt.Errorf("opening a terminal: %w", err)
+		return nil, err
 	}
-	t := &terminal{client: gossh.NewClient(sshconn.UntilWait(conn), channels, requests)}
+	t := &terminal{client: client}
 	if err := t.open(q); err != nil {
 		t.client.Close()
 		return nil, err
@@ -45,11 +37,7 @@ func openTerminal(ctx context.Context, c net.Conn, q protocol.TerminalRequest) (
 }
 
 func (t *terminal) open(q protocol.TerminalRequest) (err error) {
-	if t.session, err = t.client.NewSession(); err != nil {
-		var refused *gossh.OpenChannelError
-		if errors.As(err, &refused) && refused.Message != "" {
-			err = errors.New(refused.Message) // in the gateway's words
-		}
+	if t.session, err = session(t.client); err != nil {
 		return err
 	}
 	if t.in, err = t.session.StdinPipe(); err != nil {

@@ -1,5 +1,5 @@
 // Package sftp relays between an SFTP client and an SFTP server and has every
-// access to a file judged: [Relay]. It speaks version 3 of the protocol
+// access to a file judged: [Relay]; [Client] moves whole files. It speaks version 3 of the protocol
 // (draft-ietf-secsh-filexfer-02), as OpenSSH does, with those of OpenSSH's
 // extensions whose effect is known.
 //
