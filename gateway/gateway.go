@@ -137,7 +137,8 @@ type Gateway struct {
 	first       *config.File  // of which secrets are
 	control     *control.Handler
 	inside      inside
-	agents      *agents      // nil: none can connect
+	agents      *agents // nil: none can connect
+	hosts       hostsOf
 	console     http.Handler // nil: the program was built without
 	unasked     atomic.Bool  // somebody could not be asked about
 	seen        atomic.Int64 // the change in the store's feed that was followed last
@@ -202,7 +203,7 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	}
 	g.closers = append(g.closers, g.state.Close)
 	g.openOutbox()
-	g.keys = g.state.privateKeys
+	g.keys, g.firsts = g.state.privateKeys, g.firstSeen
 	g.budgets = &policy.Budgets{Ledger: ledger.New(g.state.store)}
 	g.closers = append(g.closers, func() error { g.budgets.Wait(); return nil })
 	g.memory.Keeper = findings{g.state.store}
@@ -226,6 +227,7 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 		Spool:  f.Data(), Deciders: deciders{identities{g}}, Archive: func() (*audit.Archive, error) { return audit.OpenArchiveWith(g.recordsDir, g.recordsKeys) },
 	}
 	g.control.Authenticate = g.control.Known
+	g.control.Hosts = &g.hosts
 	if err := g.openConsole(); err != nil {
 		return err
 	}
@@ -248,6 +250,9 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	}
 	if err := g.Apply(f); err != nil {
 		return err
+	}
+	if err := g.hosts.load(context.Background()); err != nil { // what is missing is read when it is needed
+		g.log.Warn("it could not be read by which keys other gateways know resources", "err", err)
 	}
 	g.settleReviews(context.Background())
 	if err := g.openRunbooks(context.Background(), f); err != nil {

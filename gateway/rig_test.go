@@ -23,6 +23,7 @@ import (
 	"github.com/sallyport/sallyport/gateway/rego"
 	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/store"
 )
 
 func TestMain(m *testing.M) { testserver.Main(m) }
@@ -62,9 +63,15 @@ func (l *lockedText) String() string {
 // open runs the gateway of a config file that is in dir.
 func open(t testing.TB, dir, text string) *house {
 	t.Helper()
+	return openOn(t, nil, dir, text)
+}
+
+// openOn is open with a store that others may share; nil: that of the file.
+func openOn(t testing.TB, shared store.Store, dir, text string) *house {
+	t.Helper()
 	h := &house{dir: dir, log: &lockedText{}, latest: make(map[string]*proxy.Session)}
 	g, err := New(h.file(t, text), Options{
-		Log: slog.New(slog.NewTextHandler(h.log, nil)),
+		Store: shared, Log: slog.New(slog.NewTextHandler(h.log, nil)),
 		OnEvent: func(e proxy.Event) {
 			if e.Kind == proxy.EventSessionStart {
 				h.mu.Lock()

@@ -151,7 +151,7 @@ type Assembly struct {
 	// are files in Dir.
 	Keys Keys
 	// FirstSeen keeps what the protocol's resources showed when they were first reached, for
-	// all gateways that share it. Nil: it is a file in Dir.
+	// all gateways that share it. Nil: it is [FirstSeenFile] in Dir.
 	FirstSeen FirstSeen
 	// TLS protects connections with clients; nil: they have none.
 	TLS *tls.Config
@@ -230,6 +230,9 @@ type Bearers interface {
 	// Bearer returns who a token proves now.
 	Bearer(ctx context.Context, secret proxy.Secret) (*proxy.Identity, error)
 }
+
+// FirstSeenFile is the file in a protocol's folder in which one gateway keeps what it has seen first.
+const FirstSeenFile = "known_hosts"
 
 // FirstSeen keeps what was seen first under a name, such as the key by which a resource proved itself when it was first
 // reached. It is safe for concurrent use.

@@ -53,6 +53,10 @@ func adminCommand(c *cli) *cobra.Command {
 			&cobra.Command{Use: "channels", Short: "Channels by which people are told of requests", Example: example("sallyport admin channels ls")},
 			channelsListCommand(c), channelsDeadCommand(c), channelsRetryCommand(c),
 		),
+		family(
+			&cobra.Command{Use: "hosts", Short: "SSH hosts that are known by the key that they showed first", Example: example("sallyport admin hosts ls")},
+			hostsListCommand(c), hostsForgetCommand(c),
+		),
 		offlineCommand(c),
 	)
 }

@@ -188,6 +188,18 @@ func (c *Client) LogoutUser(ctx context.Context, r control.UserRequest) (*contro
 	return get[control.LoggedOut](ctx, c, http.MethodPost, "/v1/user/logout", r)
 }
 
+// Hosts lists the resources that are known by the key that they showed when they were first reached.
+func (c *Client) Hosts(ctx context.Context) ([]control.Host, error) {
+	var all control.HostList
+	err := c.call(ctx, http.MethodGet, "/v1/hosts", nil, &all)
+	return all.Hosts, err
+}
+
+// ForgetHost has all gateways forget by which key a resource is known. The reason must not be empty.
+func (c *Client) ForgetHost(ctx context.Context, name, reason string) (*control.Host, error) {
+	return get[control.Host](ctx, c, http.MethodPost, "/v1/hosts/"+url.PathEscape(name)+"/forget", control.ReasonRequest{Reason: reason})
+}
+
 // Channels lists those by which people are told of requests.
 func (c *Client) Channels(ctx context.Context) ([]review.ChannelStatus, error) {
 	var all control.ChannelList

@@ -12,6 +12,7 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/internal/firstseen"
+	"github.com/sallyport/sallyport/protocol"
 	"github.com/sallyport/sallyport/protocol/ssh"
 )
 
@@ -46,15 +47,12 @@ func (k *Kit) writeKnownHosts(o *keys) error {
 	return os.Rename(file+".new", file)
 }
 
-// seenFile is the file in a kit's folder of the keys that resources showed when they were first reached.
-func seenFile(dir string) string { return filepath.Join(dir, "known_hosts") }
-
 // firstSeen are the keys that resources showed when they were first reached.
 func (k *Kit) firstSeen() ssh.KnownHosts {
 	if k.config.FirstSeen != nil {
 		return k.config.FirstSeen
 	}
-	return firstseen.At(seenFile(k.config.Dir))
+	return firstseen.At(filepath.Join(k.config.Dir, protocol.FirstSeenFile))
 }
 
 // glance are known hosts to which none is added.
