@@ -57,6 +57,12 @@ const (
 	TunnelConnected = "tunnel.connected" // it is connected to this gateway
 	TunnelLost      = "tunnel.lost"      // its control line has ended; error says why
 
+	// What became of the keys by which resources are known that are trusted when they are first
+	// reached, in its own record.
+	HostTrusted   = "host.trusted"   // the key whose fingerprint is hash counts from here on, for reason
+	HostForgotten = "host.forgotten" // this gateway does not know the resource by it any more: user has had it forgotten
+	HostRefused   = "host.refused"   // what is known of the resource contradicts itself: error says how
+
 	// RecordExpired says that a session's content was erased by a rule of retention.
 	RecordExpired = "record.expired"
 
@@ -157,7 +163,7 @@ type Event struct {
 
 	// What was held, and who decided.
 	Request   string `json:"request,omitempty"`
-	Hash      string `json:"hash,omitempty"` // of what was decided about
+	Hash      string `json:"hash,omitempty"` // of what was decided about; the fingerprint of a host's key
 	DecidedBy string `json:"decided_by,omitempty"`
 	Channel   string `json:"channel,omitempty"`
 	Mark      string `json:"mark,omitempty"`   // of the transition, which the request keeps when it was made

@@ -62,6 +62,8 @@ type Handler struct {
 	Authorities func() []*ca.Authority
 	// Agents returns what is known of agents that dial out. Nil: none can connect.
 	Agents func(ctx context.Context) ([]Agent, error)
+	// Hosts are resources that are known by the key that they showed when they were first reached. Nil: none is.
+	Hosts Hosts
 	// Deciders proves by a password who decides. Nil: nobody decides here.
 	Deciders proxy.Authenticator
 	// Portal returns what people and programs of other machines come in by, in the current

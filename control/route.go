@@ -151,6 +151,9 @@ func routes() []route {
 		{"POST", "/v1/authorities/{purpose}/rotate", "Have another key sign certificates for users, servers or agents, once those who trust the authority have learned of it.", audit.AdminConfigure, access{personal: true, permission: Configure}, RotateRequest{}, Authority{}, false, (*Handler).rotateAuthority},
 		{"GET", "/v1/agents", "The agents that dial out, which reach resources of private networks: who has enrolled, and how this gateway sees them.", audit.AdminConfiguration, access{permission: Configure}, nil, AgentList{}, false, (*Handler).listAgents},
 
+		{"GET", "/v1/hosts", "The resources that are known by the key that they showed when they were first reached: the fingerprint, since when, and the keys that were forgotten.", audit.AdminConfiguration, access{permission: Configure}, nil, HostList{}, false, (*Handler).listHosts},
+		{"POST", "/v1/hosts/{name}/forget", "Have all gateways forget by which key a resource is known, such as one that was set up anew: the next that it shows is trusted.", audit.AdminConfigure, access{personal: true, permission: Configure}, ReasonRequest{}, Host{}, false, (*Handler).forgetHost},
+
 		{"GET", "/v1/channels", "The channels by which people are told of requests, and how they are doing.", audit.AdminConfiguration, access{permission: Configure}, nil, ChannelList{}, false, (*Handler).listChannels},
 		{"GET", "/v1/channels/{name}/dead", "What a channel was not told in the end, and can be told again.", audit.AdminConfiguration, access{permission: Configure}, nil, DeadLetterList{}, false, (*Handler).listDeadLetters},
 		{"POST", "/v1/channels/{name}/retry", "Tell a channel again what it was not told: one notice, or all.", audit.AdminConfigure, access{personal: true, permission: Configure}, RetryRequest{}, Retried{}, false, (*Handler).retryChannel},

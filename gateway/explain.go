@@ -33,10 +33,12 @@ type Explainer struct {
 	memory   masking.Memory
 	budgets  *policy.Budgets                     // those of the gateway
 	keys     func(protocol string) protocol.Keys // those of the gateway
-	issued   func(*x509.Certificate) bool        // whether the gateway has given a certificate; nil: it gives none
-	browsers *browsers                           // logins of a gateway for protocols of the web; nil where nothing is served
-	grants   policy.Grants                       // what was granted to those who have asked; nil: nothing
-	ends     []func() error                      // of what was opened later
+	// firsts opens what resources of a protocol showed when the gateway first reached them. Nil: it is read in a file.
+	firsts   func(f *config.File, protocol string) protocol.FirstSeen
+	issued   func(*x509.Certificate) bool // whether the gateway has given a certificate; nil: it gives none
+	browsers *browsers                    // logins of a gateway for protocols of the web; nil where nothing is served
+	grants   policy.Grants                // what was granted to those who have asked; nil: nothing
+	ends     []func() error               // of what was opened later
 	current  atomic.Pointer[parts]
 }
 

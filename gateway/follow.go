@@ -79,7 +79,7 @@ func (g *Gateway) askAgain(ctx context.Context) {
 // followAll is what followed does when it is not known what has changed.
 func (g *Gateway) followAll(ctx context.Context) error {
 	p := g.parts().people
-	err := errors.Join(g.desk.Load(ctx), g.followObjects(ctx), g.loadAuthorities(ctx), g.agents.follow(ctx))
+	err := errors.Join(g.desk.Load(ctx), g.followObjects(ctx), g.loadAuthorities(ctx), g.agents.follow(ctx), g.hosts.load(ctx))
 	if p.directory != nil {
 		err = errors.Join(err, p.directory.Load(ctx))
 	}
@@ -126,6 +126,8 @@ func (g *Gateway) followed(ctx context.Context, changes []store.Change) error {
 			revoked = true
 		case ca.KindAgent:
 			err = g.agents.changed(ctx, c.Name)
+		case kindHostKey:
+			err = g.hosts.follow(ctx, c.Name)
 		case review.KindRequest:
 			err = g.desk.Follow(ctx, c.Name)
 		case revision.KindHead:

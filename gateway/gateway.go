@@ -138,7 +138,8 @@ type Gateway struct {
 	first       *config.File  // of which secrets are
 	control     *control.Handler
 	inside      inside
-	agents      *agents      // nil: none can connect
+	agents      *agents // nil: none can connect
+	hosts       hostsOf
 	console     http.Handler // nil: the program was built without
 	mcp         *mcp.Handler
 	unasked     atomic.Bool  // somebody could not be asked about
@@ -204,7 +205,7 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	}
 	g.closers = append(g.closers, g.state.Close)
 	g.openOutbox()
-	g.keys = g.state.privateKeys
+	g.keys, g.firsts = g.state.privateKeys, g.firstSeen
 	g.budgets = &policy.Budgets{Ledger: ledger.New(g.state.store)}
 	g.closers = append(g.closers, func() error { g.budgets.Wait(); return nil })
 	g.memory.Keeper = findings{g.state.store}
@@ -232,6 +233,7 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	}
 	g.control.Authenticate = g.control.Known
 	g.mcp = &mcp.Handler{Control: g.control, Version: o.Version}
+	g.control.Hosts = &g.hosts
 	if err := g.openConsole(); err != nil {
 		return err
 	}
@@ -255,6 +257,9 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	g.control.Authorities = g.authorities
 	if err := g.Apply(f); err != nil {
 		return err
+	}
+	if err := g.hosts.load(context.Background()); err != nil { // what is missing is read when it is needed
+		g.log.Warn("it could not be read by which keys other gateways know resources", "err", err)
 	}
 	g.settleReviews(context.Background())
 	if err := g.openRunbooks(context.Background(), f); err != nil {

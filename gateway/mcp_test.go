@@ -144,8 +144,8 @@ func (a *mcpRig) agent(t *testing.T, secret string) *mcp.ClientSession {
 	return s
 }
 
-// told is a tool's answer.
-type told struct {
+// toolAnswer is a tool's answer.
+type toolAnswer struct {
 	Status, Rule, Cause, Why, Request, Link, Code, Session, Output string
 	Errors, Plan, Text                                             string
 	Exit                                                           int
@@ -172,13 +172,13 @@ type told struct {
 }
 
 // call calls a tool. The text of its answer holds what the structured content does.
-func call(t *testing.T, s *mcp.ClientSession, name string, arguments map[string]any) *told {
+func call(t *testing.T, s *mcp.ClientSession, name string, arguments map[string]any) *toolAnswer {
 	t.Helper()
 	r, err := s.CallTool(t.Context(), &mcp.CallToolParams{Name: name, Arguments: arguments})
 	require.NoError(t, err)
 	b, err := json.Marshal(r.StructuredContent)
 	require.NoError(t, err)
-	out := &told{}
+	out := &toolAnswer{}
 	require.NoError(t, json.Unmarshal(b, out))
 	require.JSONEq(t, string(b), r.Content[len(r.Content)-1].(*mcp.TextContent).Text, "text and structured content are the same")
 	require.Equal(t, out.Status == "denied" || out.Status == "failed", r.IsError)
@@ -192,7 +192,7 @@ func call(t *testing.T, s *mcp.ClientSession, name string, arguments map[string]
 func stmt(text string) map[string]any { return map[string]any{"resource": "shop", "sql": text} }
 
 // texts are the rows of an answer's first result.
-func (o *told) texts() (all [][]string) {
+func (o *toolAnswer) texts() (all [][]string) {
 	for _, row := range o.Results[0].Rows {
 		var list []string
 		for _, v := range row {
@@ -443,7 +443,7 @@ func TestMCPEndsWithItsHuman(t *testing.T) {
 			a := openMCP(t)
 			token := a.token(t, "alice")
 			s := a.agent(t, token.Secret)
-			answers := make(chan *told, 1)
+			answers := make(chan *toolAnswer, 1)
 			go func() { answers <- call(t, s, "query", stmt("SELECT count(*) FROM generate_series(1, 100000000000)")) }()
 			session := a.session(t, "alice~coder", "shop")
 			require.Eventually(t, func() bool { n, _ := session.Operations(); return n > 0 }, 10*time.Second, time.Millisecond)

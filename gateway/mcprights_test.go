@@ -36,7 +36,7 @@ func TestMCPNoMoreThanItsHuman(t *testing.T) {
 	}
 	require.Contains(t, []string{"pending", "denied"}, call(t, s, "query", map[string]any{"resource": "vault", "sql": "SELECT 1"}).Status, "she has to ask for that")
 
-	answers := make(chan *told, 1)
+	answers := make(chan *toolAnswer, 1)
 	go func() { answers <- call(t, s, "query", stmt("SELECT count(*) FROM generate_series(1, 100000000000)")) }()
 	session := a.session(t, "alice~coder", "shop")
 	require.Eventually(t, func() bool { n, _ := session.Operations(); return n > 0 }, 10*time.Second, time.Millisecond)

@@ -29,7 +29,7 @@ func openMCPHost(t *testing.T) (*mcpRig, *runHouse) {
 func TestMCPRunbook(t *testing.T) {
 	a, h := openMCPHost(t)
 	s := a.agent(t, a.token(t, "alice").Secret)
-	ask := func(s *mcp.ClientSession, in map[string]any) *told { return call(t, s, "run_runbook", in) }
+	ask := func(s *mcp.ClientSession, in map[string]any) *toolAnswer { return call(t, s, "run_runbook", in) }
 	until := func(id string, ok func(r *runbook.Run) bool) (r runbook.Run) {
 		require.Eventually(t, func() bool {
 			got := ask(s, map[string]any{"run": id})

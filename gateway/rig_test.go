@@ -23,6 +23,7 @@ import (
 	"github.com/sallyport/sallyport/gateway/rego"
 	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/store"
 )
 
 func TestMain(m *testing.M) { testserver.Main(m) }
@@ -214,6 +215,12 @@ func (h *house) ssh(t *testing.T, user, resource string) *gossh.Client {
 	require.NoError(t, err)
 	t.Cleanup(func() { c.Close() })
 	return c
+}
+
+// openOn is open with a store that others may share.
+func openOn(t testing.TB, shared store.Store, dir, text string) *house {
+	t.Helper()
+	return open(t, dir, text, func(o *Options) { o.Store = shared })
 }
 
 // records reads the sessions' records, and the gateway's own under "".

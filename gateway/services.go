@@ -65,6 +65,9 @@ func (x *Explainer) openServices(f *config.File) error {
 			continue
 		}
 		a.Dir, a.Keys = Dir(f, p.Name), x.keys(p.Name)
+		if x.firsts != nil {
+			a.FirstSeen = x.firsts(f, p.Name)
+		}
 		s, err := p.Open(a)
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.Name, err)

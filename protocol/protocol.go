@@ -150,6 +150,9 @@ type Assembly struct {
 	// Keys keeps the protocol's private keys, for all gateways that share them. Nil: they
 	// are files in Dir.
 	Keys Keys
+	// FirstSeen keeps what the protocol's resources showed when they were first reached, for
+	// all gateways that share it. Nil: it is [FirstSeenFile] in Dir.
+	FirstSeen FirstSeen
 	// TLS protects connections with clients; nil: they have none.
 	TLS *tls.Config
 	// RequireTLS refuses clients without TLS.
@@ -226,6 +229,20 @@ type Bearers interface {
 	Is(text string) bool
 	// Bearer returns who a token proves now.
 	Bearer(ctx context.Context, secret proxy.Secret) (*proxy.Identity, error)
+}
+
+// FirstSeenFile is the file in a protocol's folder in which one gateway keeps what it has seen first.
+const FirstSeenFile = "known_hosts"
+
+// FirstSeen keeps what was seen first under a name, such as the key by which a resource proved itself when it was first
+// reached. It is safe for concurrent use.
+type FirstSeen interface {
+	// Known returns what was seen first under a name; nil: nothing was yet. An error says that it is not known: what is
+	// seen then counts for nothing.
+	Known(ctx context.Context, name string) ([]byte, error)
+	// Remember keeps what is seen under a name unless something was before, and returns what is known then. On an error it is
+	// not kept, and counts for nothing.
+	Remember(ctx context.Context, name string, seen []byte) ([]byte, error)
 }
 
 // Service is a protocol in one assembly. Handler and Operation are needed. It is

@@ -145,11 +145,11 @@ const (
 
 func severity(typ string) int {
 	switch typ {
-	case audit.OperationRefused, audit.AdminRefused, audit.ExportLagging, audit.ExportLeftOut, audit.Degraded, audit.SecretLost,
+	case audit.OperationRefused, audit.AdminRefused, audit.ExportLagging, audit.ExportLeftOut, audit.Degraded, audit.SecretLost, audit.HostRefused,
 		"gateway.login-failed", "gateway.session-refused", "gateway.panic", "gateway.overload":
 		return warning
 	case audit.SessionRecovered, audit.GatewayStart, audit.GatewayStop, audit.AdminKill, audit.AdminFreeze, audit.AdminThaw, audit.AdminMessage, audit.AdminWatch, audit.AdminDetokenise,
-		audit.TunnelEnrolled, audit.TunnelRevoked:
+		audit.TunnelEnrolled, audit.TunnelRevoked, audit.HostTrusted, audit.HostForgotten:
 		return notice
 	}
 	return info

@@ -57,6 +57,10 @@ func adminCommand(c *cli) *cobra.Command {
 			&cobra.Command{Use: "authorities", Short: "Authorities that sign certificates", Example: example("sallyport admin authorities ls")},
 			authoritiesListCommand(c), authoritiesRotateCommand(c),
 		),
+		family(
+			&cobra.Command{Use: "hosts", Short: "SSH hosts that are known by the key that they showed first", Example: example("sallyport admin hosts ls")},
+			hostsListCommand(c), hostsForgetCommand(c),
+		),
 		offlineCommand(c),
 	)
 }

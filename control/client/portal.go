@@ -200,6 +200,18 @@ func (c *Client) Rotate(ctx context.Context, purpose string, r control.RotateReq
 	return get[control.Authority](ctx, c, http.MethodPost, "/v1/authorities/"+url.PathEscape(purpose)+"/rotate", r)
 }
 
+// Hosts lists the resources that are known by the key that they showed when they were first reached.
+func (c *Client) Hosts(ctx context.Context) ([]control.Host, error) {
+	var all control.HostList
+	err := c.call(ctx, http.MethodGet, "/v1/hosts", nil, &all)
+	return all.Hosts, err
+}
+
+// ForgetHost has all gateways forget by which key a resource is known. The reason must not be empty.
+func (c *Client) ForgetHost(ctx context.Context, name, reason string) (*control.Host, error) {
+	return get[control.Host](ctx, c, http.MethodPost, "/v1/hosts/"+url.PathEscape(name)+"/forget", control.ReasonRequest{Reason: reason})
+}
+
 // Channels lists those by which people are told of requests.
 func (c *Client) Channels(ctx context.Context) ([]review.ChannelStatus, error) {
 	var all control.ChannelList

@@ -162,7 +162,7 @@ func failureText(err error) string {
 	if errors.As(err, &refused) {
 		return refusalText(&refused.Verdict)
 	}
-	for _, e := range []any{new(*dialError), new(*keyError), new(*HostKeyError)} {
+	for _, e := range []any{new(*dialError), new(*keyError), new(*HostKeyError), new(*unknownHostError)} {
 		if errors.As(err, e) {
 			return err.Error() + askOperator
 		}

@@ -448,19 +448,23 @@ func TestAttack52Environment(t *testing.T) {
 
 // hosts keeps keys in memory.
 type hosts struct {
-	mu   sync.Mutex
-	keys map[string][]byte
+	mu              sync.Mutex
+	keys            map[string][]byte
+	known, remember error
 }
 
 func (h *hosts) Known(_ context.Context, name string) ([]byte, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.keys[name], nil
+	return h.keys[name], h.known
 }
 
 func (h *hosts) Remember(_ context.Context, name string, key []byte) ([]byte, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.remember != nil {
+		return nil, h.remember
+	}
 	if h.keys[name] == nil {
 		h.keys[name] = key
 	}
@@ -509,6 +513,15 @@ func TestAttack53HostKeys(t *testing.T) {
 		got = r.ssh("gw", "true")
 		require.Equal(t, 255, got.code)
 		require.Contains(t, got.err, "it showed "+fingerprint(r.sshd.host)+", expected "+fingerprint(other))
+	})
+	t.Run("what was seen first cannot be told", func(t *testing.T) {
+		for _, known := range []*hosts{{known: errors.New("10.0.0.7 does not answer")}, {remember: errors.New("10.0.0.7 does not answer")}} {
+			r, got := run(t, func(r *rig) {
+				r.settings.HostKeys, r.settings.TrustFirst, r.handler.KnownHosts = nil, true, known
+			})
+			require.Equal(t, result{err: "sallyport: the gateway cannot tell whether resource vm1 is the host that it knows: ask the gateway's administrator, whose log says more\n", code: 255}, got)
+			require.Zero(t, strings.Count(r.sshd.log.String(), "Accepted"), "no credential was used")
+		}
 	})
 }
 

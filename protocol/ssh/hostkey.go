@@ -44,6 +44,19 @@ func (e *HostKeyError) Error() string {
 	return s
 }
 
+// unknownHostError says that it cannot be told by which key a resource is known. Its text is for users; why is for the
+// operator.
+type unknownHostError struct {
+	resource string
+	err      error
+}
+
+func (e *unknownHostError) Error() string {
+	return "the gateway cannot tell whether resource " + e.resource + " is the host that it knows"
+}
+
+func (e *unknownHostError) Unwrap() error { return e.err }
+
 // hostKeys decides about the host key of one resource.
 type hostKeys struct {
 	ctx      context.Context
@@ -84,7 +97,7 @@ func (h *Handler) hostKeys(ctx context.Context, resource, address string, set *S
 	}
 	known, err := h.KnownHosts.Known(ctx, resource)
 	if err != nil {
-		return nil, fmt.Errorf("known hosts: %w", err)
+		return nil, &unknownHostError{resource, err}
 	}
 	if known == nil {
 		k.known = h.KnownHosts
@@ -126,7 +139,7 @@ func (k *hostKeys) judge(key gossh.PublicKey) error {
 	}
 	kept, err := k.known.Remember(k.ctx, k.resource, shown)
 	if err != nil {
-		return fmt.Errorf("known hosts: %w", err)
+		return &unknownHostError{k.resource, err}
 	}
 	if !bytes.Equal(kept, shown) {
 		return k.wrong(key, "another key was remembered at the same time")

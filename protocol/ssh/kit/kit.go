@@ -10,7 +10,6 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -33,6 +32,9 @@ type Config struct {
 	Dir string
 	// Keys keeps the gateway's private keys; nil: they are files in Dir.
 	Keys protocol.Keys
+	// FirstSeen keeps the keys that resources showed when they were first reached, where they
+	// are trusted then; nil: they are a file in Dir.
+	FirstSeen protocol.FirstSeen
 	// Domain is a further host name by which clients know the gateway.
 	Domain string
 	// Listeners returns the gateway's: forwards may not lead there, and clients know the
@@ -57,7 +59,7 @@ type Kit struct {
 type keys struct {
 	host      []gossh.Signer
 	authority *ssh.Authority
-	known     *knownHosts
+	known     ssh.KnownHosts
 }
 
 // New returns a kit. It does not touch the folder.
@@ -84,7 +86,7 @@ func (k *Kit) open() (*keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("SSH authority: %w", err)
 	}
-	o := &keys{host: host, authority: authority, known: &knownHosts{file: filepath.Join(k.config.Dir, "known_hosts")}}
+	o := &keys{host: host, authority: authority, known: k.firstSeen()}
 	if err := k.writeKnownHosts(o); err != nil {
 		return nil, fmt.Errorf("SSH known hosts: %w", err)
 	}
@@ -222,7 +224,7 @@ func Protocol() protocol.Protocol {
 }
 
 func open(a protocol.Assembly) (*protocol.Service, error) {
-	k := New(Config{Dir: a.Dir, Keys: a.Keys, Domain: a.Domain, Listeners: a.Listeners, Resources: a.Resources, May: a.May, KnowsKey: a.KnowsKey})
+	k := New(Config{Dir: a.Dir, Keys: a.Keys, FirstSeen: a.FirstSeen, Domain: a.Domain, Listeners: a.Listeners, Resources: a.Resources, May: a.May, KnowsKey: a.KnowsKey})
 	return &protocol.Service{
 		Handler: func(resource string) (proxy.Handler, error) {
 			if a.Gateway == nil {
@@ -244,7 +246,7 @@ func open(a protocol.Assembly) (*protocol.Service, error) {
 // reach logs in to a session's resource. It makes no keys and remembers none, since it
 // may run as another user than the gateway does.
 func (k *Kit) reach(ctx context.Context, s *proxy.Session) error {
-	h := &ssh.Handler{KnownHosts: glance{&knownHosts{file: filepath.Join(k.config.Dir, "known_hosts")}}}
+	h := &ssh.Handler{KnownHosts: glance{k.firstSeen()}}
 	if set, ok := s.Target.Resource.Settings.(ssh.Settings); ok && set.Mint {
 		o, err := k.keys()
 		if err != nil {

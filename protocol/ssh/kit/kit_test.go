@@ -143,30 +143,50 @@ func TestSharedKeys(t *testing.T) {
 	require.ErrorIs(t, err, failing)
 }
 
-// The first key of a resource is kept, in the form of earlier versions.
-func TestKnownHosts(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "known_hosts")
-	k := &knownHosts{file: file}
-	ctx := context.Background()
-	key, err := k.Known(ctx, "vm1")
-	require.NoError(t, err)
-	require.Nil(t, key)
-	key, err = k.Remember(ctx, "vm1", []byte("first"))
-	require.NoError(t, err)
-	require.Equal(t, "first", string(key))
-	key, err = k.Remember(ctx, "vm1", []byte("second"))
-	require.NoError(t, err)
-	require.Equal(t, "first", string(key))
-	text, err := os.ReadFile(file)
-	require.NoError(t, err)
-	require.Equal(t, "vm1 Zmlyc3Q=\n", string(text))
+// seen is what was seen first, in memory.
+type seen map[string]string
 
-	// A line that cannot be read is an error, not a resource that is unknown.
-	require.NoError(t, os.WriteFile(file, []byte(strings.Repeat("x", 1<<20)+"\nvm2 Zmlyc3Q=\n"), 0o600))
-	_, err = k.Known(ctx, "vm2")
-	require.Error(t, err)
-	_, err = k.Remember(ctx, "vm2", []byte("another"))
-	require.Error(t, err)
+func (s seen) Known(_ context.Context, name string) ([]byte, error) {
+	if s[name] == "" {
+		return nil, nil
+	}
+	return []byte(s[name]), nil
+}
+
+func (s seen) Remember(_ context.Context, name string, key []byte) ([]byte, error) {
+	s[name] = string(key)
+	return key, nil
+}
+
+// The first key of a resource is kept where the assembly says so, and in a file otherwise; a look at a resource keeps none.
+func TestKnownHosts(t *testing.T) {
+	dir, shared := t.TempDir(), seen{"vm2": "shared"}
+	for _, tt := range []struct {
+		config Config
+		vm2    string
+	}{{Config{Dir: dir}, ""}, {Config{Dir: dir, FirstSeen: shared}, "shared"}} {
+		k := New(tt.config)
+		h, err := k.Handler("")
+		require.NoError(t, err)
+		key, err := h.KnownHosts.Known(t.Context(), "vm2")
+		require.NoError(t, err)
+		require.Equal(t, tt.vm2, string(key))
+		key, err = glance{k.firstSeen()}.Remember(t.Context(), "vm1", []byte("a look"))
+		require.NoError(t, err)
+		require.Equal(t, "a look", string(key))
+		key, err = h.KnownHosts.Known(t.Context(), "vm1")
+		require.NoError(t, err)
+		require.Nil(t, key)
+		_, err = h.KnownHosts.Remember(t.Context(), "vm1", []byte("first"))
+		require.NoError(t, err)
+		key, err = New(tt.config).firstSeen().Known(t.Context(), "vm1")
+		require.NoError(t, err)
+		require.Equal(t, "first", string(key))
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "known_hosts"))
+	require.NoError(t, err)
+	require.Equal(t, "vm1 Zmlyc3Q=\n", string(text), "as earlier versions have it")
+	require.Equal(t, "first", shared["vm1"])
 }
 
 func TestProtocol(t *testing.T) {

@@ -1,20 +1,19 @@
 package kit
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"encoding/base64"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 
 	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/internal/firstseen"
+	"github.com/sallyport/sallyport/protocol"
+	"github.com/sallyport/sallyport/protocol/ssh"
 )
 
 // KnownHosts is the file in a kit's folder by which clients know the gateway: its
@@ -48,55 +47,16 @@ func (k *Kit) writeKnownHosts(o *keys) error {
 	return os.Rename(file+".new", file)
 }
 
-// knownHosts keeps the first host keys of resources that trust them, a line each:
-// name and key.
-type knownHosts struct {
-	file string
-	mu   sync.Mutex
-}
-
-// Known returns the key that a resource showed first.
-func (k *knownHosts) Known(_ context.Context, resource string) ([]byte, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.find(resource)
-}
-
-func (k *knownHosts) find(resource string) ([]byte, error) {
-	f, err := os.Open(k.file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+// firstSeen are the keys that resources showed when they were first reached.
+func (k *Kit) firstSeen() ssh.KnownHosts {
+	if k.config.FirstSeen != nil {
+		return k.config.FirstSeen
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		if name, key, ok := strings.Cut(lines.Text(), " "); ok && name == resource {
-			return base64.StdEncoding.DecodeString(key)
-		}
-	}
-	return nil, lines.Err()
-}
-
-// Remember keeps a resource's first key.
-func (k *knownHosts) Remember(_ context.Context, resource string, key []byte) ([]byte, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if known, err := k.find(resource); known != nil || err != nil {
-		return known, err
-	}
-	f, err := os.OpenFile(k.file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	_, err = fmt.Fprintf(f, "%s %s\n", resource, base64.StdEncoding.EncodeToString(key))
-	return key, errors.Join(err, f.Close())
+	return firstseen.At(filepath.Join(k.config.Dir, protocol.FirstSeenFile))
 }
 
 // glance are known hosts to which none is added.
-type glance struct{ *knownHosts }
+type glance struct{ ssh.KnownHosts }
 
 // Remember takes a key for this time.
 func (g glance) Remember(_ context.Context, _ string, key []byte) ([]byte, error) { return key, nil }
