@@ -80,7 +80,7 @@ func (h *Handler) certify(c *call) error {
 	if life <= 0 {
 		life = DefaultLife
 	}
-	now := time.Now() // by which certificates are; it may be behind the store's
+	now := time.Now() // by which certificates are; it may be later than the store's, or earlier
 	u := ca.User{
 		Name: LoginName(c.who), Subject: c.who.Subject, Login: c.who.Claims[identity.ClaimLogin],
 		Proven: c.who.AuthTime, Expires: now.Add(min(life, ca.MaxUserLife)).Truncate(time.Second),

@@ -65,7 +65,7 @@ func (id *Identity) Person() string {
 	return id.Subject
 }
 
-// Human returns the identity of the human for whom a delegated agent acts, as she would come herself; nil: id is not such an agent.
+// Human returns the identity of the human that a delegated agent acts for, as she would come herself; nil: id is not such an agent.
 func (id *Identity) Human() *Identity {
 	if id.Kind != Agent || !id.Delegated {
 		return nil

@@ -115,6 +115,9 @@ func parse(answer any) (r Result, err error) {
 	return r, nil
 }
 
+// inTransaction is a key of a review.
+const inTransaction = "in_transaction"
+
 func parseReview(v any) (*Review, error) {
 	object, ok := v.(map[string]any)
 	if !ok {
@@ -134,9 +137,9 @@ func parseReview(v any) (*Review, error) {
 				}
 				r.For = v
 				continue
-			case "in_transaction":
+			case inTransaction:
 				if d, err := time.ParseDuration(v); err != nil || d <= 0 {
-					return nil, formError("review.in_transaction is not a time, such as 1m")
+					return nil, formError("review." + key + " is not a time, such as 1m")
 				}
 				r.InTransaction = v
 				continue
@@ -153,7 +156,7 @@ func parseReview(v any) (*Review, error) {
 				continue
 			}
 		}
-		return nil, formError(fmt.Sprintf("review.%s is a %s, want approvers, message, for or in_transaction", key, kindOf(object[key])))
+		return nil, formError(fmt.Sprintf("review.%s is a %s, want approvers, message, for or %s", key, kindOf(object[key]), inTransaction))
 	}
 	if len(r.Approvers) == 0 {
 		return nil, formError("review has no approvers")

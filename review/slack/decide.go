@@ -130,7 +130,7 @@ func (cb *Callbacks) signed(h http.Header, body []byte) (at time.Time, ok bool) 
 var errLate = errors.New("the callback was not signed just now")
 
 // fresh reports whether a callback that was signed at a time was not taken before, by any gateway on the store. It is from now on. The store's
-// clock says whether that was just now: by the clock of a gateway's machine that is behind, a callback would count again which others have
+// clock says whether that was just now: by the clock of a gateway's machine that is late, a callback would count again which others have
 // forgotten.
 func (cb *Callbacks) fresh(ctx context.Context, at time.Time, body []byte) (bool, error) {
 	s := cb.Notifier.config.Store

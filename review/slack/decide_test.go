@@ -164,7 +164,7 @@ func at(offset time.Duration) func(r *http.Request) {
 }
 
 // TestDecideByTheStoresClock: the store's clock says whether Slack has signed a callback just now, so that one which was taken is not taken
-// again at a gateway whose machine's clock is behind.
+// again at a gateway whose machine's clock is late.
 func TestDecideByTheStoresClock(t *testing.T) {
 	s := &teststore.Clocked{Store: store.NewMemory()}
 	s.Set(time.Hour)
