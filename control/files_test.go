@@ -12,7 +12,7 @@ func TestFileName(t *testing.T) {
 	for in, want := range map[string]string{
 		"/etc/passwd":                    "passwd",
 		"report.pdf":                     "report.pdf",
-		"/srv/büro/Übersicht.csv":       "Übersicht.csv",
+		"/srv/büro/Übersicht.csv":        "Übersicht.csv",
 		"/a/..":                          "file",
 		"/":                              "_",
 		"/a/.bashrc":                     "bashrc",
