@@ -50,13 +50,13 @@ func TestMCPCommands(t *testing.T) {
 	require.True(t, got.Cut)
 	require.LessOrEqual(t, len(got.Output), 4096)
 
-	file := h.dir + "/tee.out"
+	file := a.dir + "/tee.out"
 	line := command("echo once | tee -a " + file)
 	held := call(t, s, "exec", line)
 	require.Equal(t, "pending", held.Status, held.Why)
 	require.NoFileExists(t, file)
 	require.Equal(t, held.Request, call(t, s, "exec", line).Request)
-	a.approve(t, held.Request)
+	require.Equal(t, 200, h.approve(t, "carol", held.Request), "one who is an approver still when it runs")
 	require.Equal(t, "ok", call(t, s, "exec", line).Status)
 	again := call(t, s, "exec", line)
 	require.Equal(t, "pending", again.Status, "an approval counts once")
