@@ -14,7 +14,7 @@ import (
 
 // hostRules are guardrails of a machine that agents use, and what lets agents in.
 const hostRules = `  - {name: no-kill, deny: {commands: [kill]}}
-  - {name: looked-at, hold: {commands: [tee]}, approvers: ["local:ops"], for: 10m}
+  - {name: looked-at, hold: {commands: [tee]}, approvers: [leads], for: 10m}
 mcp: {enabled: true, rows: 20, bytes: 4096}
 `
 
