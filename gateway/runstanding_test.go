@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
 	"github.com/sallyport/sallyport/runbook"
 )
@@ -46,9 +47,11 @@ func TestRunStanding(t *testing.T) {
 		bad := q
 		bad.Source = "local"
 		change(&bad)
-		var answer control.Error
-		require.Equal(t, http.StatusBadRequest, h.ask(t, h.as(t, "alice"), "POST", "/v1/runbooks/plan", bad, &answer), want)
-		require.Contains(t, answer.Message, want)
+		who, err := identities{h.Gateway}.Refresh(t.Context(), &proxy.Identity{Subject: "alice"})
+		require.NoError(t, err)
+		_, err = runbookAPI{h.runbooks}.Plan(t.Context(), who, bad)
+		require.ErrorContains(t, err, want)
+		require.Equal(t, http.StatusBadRequest, h.ask(t, h.as(t, "alice"), "POST", "/v1/runbooks/plan", bad, nil), want)
 	}
 	q.Source = "local"
 	require.Equal(t, http.StatusConflict, h.ask(t, h.as(t, "alice"), "POST", "/v1/runs", q, nil), "it is asked for by a plan that was seen")
