@@ -49,6 +49,7 @@ access:
 guardrails:
   - {use: off}
   - {name: no-drop, deny: {effects: [drop]}, message: tables are not dropped here}
+  - {name: no-keys, deny: {paths: [/secrets]}, message: keys stay here}
   - {name: no-rm, deny: {commands: ["rm ..."]}, message: nothing is removed here}
   - {name: ask-delete, hold: {effects: [delete]}, approvers: [ops], for: 5m, message: what is deleted is looked at by another}
 masking:
@@ -126,6 +127,40 @@ func TestTerminalInBrowser(t *testing.T) {
 	says("pink")
 	require.NotContains(t, browsertest.Eval[string](b, "document.title"), "owned")
 	look(b, "terminal")
+
+	// Files come and go by the rules of sftp; whatever they are called is text.
+	dir, saved := t.TempDir(), b.Downloads()
+	odd := filepath.Join(dir, "<img src=x onerror=alert(1)>")
+	require.NoError(t, os.WriteFile(odd, []byte("odd"), 0o600))
+	b.Click("button", "Files")
+	b.Fill("Path of a file on the machine", odd)
+	b.Press(kb.Enter)
+	b.Sees("saved")
+	require.Eventually(t, func() bool {
+		text, err := os.ReadFile(filepath.Join(saved, "_img src=x onerror=alert(1)_"))
+		return err == nil && string(text) == "odd"
+	}, time.Minute, 10*time.Millisecond)
+	b.Fill("Folder for files that you send", dir)
+	drop := func(name, content string) {
+		b.Eval(`(() => {
+			const d = new DataTransfer();
+			d.items.add(new File([` + strconv.Quote(content) + `], ` + strconv.Quote(name) + `));
+			document.querySelector(".transfer").dispatchEvent(new DragEvent("drop", {dataTransfer: d, bubbles: true, cancelable: true}));
+			return true;
+		})()`)
+	}
+	drop("notes.txt", strings.Repeat("note\n", 400_000))
+	b.Sees("1.9 MiB")
+	b.Sees("sent")
+	text, err := os.ReadFile(filepath.Join(dir, "notes.txt"))
+	require.NoError(t, err)
+	require.Equal(t, strings.Repeat("note\n", 400_000), string(text))
+	b.Fill("Folder for files that you send", "/secrets")
+	drop("a.key", "a")
+	b.Sees("keys stay here")
+	b.Sees("refused")
+	look(b, "files")
+	b.Click("button", "Files")
 
 	// The network is lost: the terminal goes on, and nothing of it is missing.
 	b.Eval(`(window.dispatchEvent(new Event("online")), true)`)

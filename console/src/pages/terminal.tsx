@@ -5,6 +5,7 @@ import { go, query, setQuery } from "../router";
 import { found, resources } from "../resources";
 import { closeTerminal, openTerminal, terminals, type LiveTerminal } from "../term/live";
 import { size, sizes } from "../term/screen";
+import { Transfer } from "../term/transfer";
 import type { Recording } from "../types";
 import { Icon } from "../ui/icon";
 import { Empty, useTitle } from "../ui/parts";
@@ -63,6 +64,7 @@ function Shown({ of: t }: { of: LiveTerminal }) {
   const place = useRef<HTMLDivElement>(null);
   const tools = useRef<HTMLDivElement>(null);
   const [finding, setFinding] = useState<string | null>(null);
+  const [files, setFiles] = useState(false);
   useEffect(() => {
     const term = t.screen.term;
     t.screen.show(place.current!);
@@ -89,6 +91,7 @@ function Shown({ of: t }: { of: LiveTerminal }) {
         <span class="grow" />
         {t.latency.value !== null && state === "open" && <span class="dim num" title="What a key takes to the gateway and back">{t.latency.value.toFixed(t.latency.value < 10 ? 1 : 0)} ms</span>}
         <button type="button" class="quiet small" onClick={() => setFinding(finding === null ? "" : null)} aria-pressed={finding !== null}><Icon name="search" size={14} />Find</button>
+        <button type="button" class="quiet small" onClick={() => setFiles(!files)} aria-pressed={files}><Icon name="fileText" size={14} />Files</button>
         <label class="sizer"><span class="away">Size of the text</span><select aria-label="Size of the text" value={String(size())} onChange={(e) => { t.screen.resize(Number(e.currentTarget.value)); t.screen.term.focus(); }}>{sizes.map((n) => <option key={n} value={n}>{n} px</option>)}</select></label>
         {info && <A to={"/sessions/" + info.session} class="button small quiet">Session</A>}
         <span class="dim small hide-narrow"><kbd>Ctrl</kbd> <kbd>Shift</kbd> <kbd>M</kbd> leaves the terminal</span>
@@ -104,7 +107,8 @@ function Shown({ of: t }: { of: LiveTerminal }) {
           <button type="submit" class="small">Next</button><button type="button" class="small" onClick={() => t.screen.search.findPrevious(finding)}>Previous</button>
         </form>
       )}
-      <div class="place" ref={place} />
+      {files && <Transfer of={t.files} />}
+      <div class="place" ref={place} onDragOver={(e) => { if (e.dataTransfer?.types.includes("Files")) { e.preventDefault(); setFiles(true); } }} onDrop={(e) => e.preventDefault()} />
     </>
   );
 }

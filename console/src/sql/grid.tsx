@@ -2,6 +2,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import { Icon } from "../ui/icon";
 import { Dialog } from "../ui/parts";
 import { A, Code, visible } from "../ui/text";
+import { bytes } from "./bytes";
 import type { Cell, Masked, Result } from "./desk";
 
 const height = 24;
@@ -89,8 +90,6 @@ export function Grid({ of: r, turn, columns: masked, resource }: { of: Result; t
     </>
   );
 }
-
-export const bytes = (n: number) => (n < 1024 ? `${n} B` : n < 1 << 20 ? `${(n / 1024).toFixed(1)} KiB` : `${(n / (1 << 20)).toFixed(1)} MiB`);
 
 /** One value, as it is. */
 function Inspect({ name, type, of: c, why, close }: { name: string; type: string; of: Cell; why?: Masked; close: () => void }) {

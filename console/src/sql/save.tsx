@@ -3,8 +3,8 @@ import { Icon } from "../ui/icon";
 import { Dialog } from "../ui/parts";
 import { State } from "../ui/state";
 import { Code, visible } from "../ui/text";
+import { bytes } from "./bytes";
 import type { Kind, Run } from "./desk";
-import { bytes } from "./grid";
 
 const reads = /^\s*(select|table|values|with|show|describe|desc|explain)\b/i;
 

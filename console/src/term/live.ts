@@ -1,5 +1,6 @@
 import { signal } from "@preact/signals";
 import { at, lost as loggedOut } from "../api";
+import { Files } from "./files";
 import { Screen } from "./screen";
 import { socketURL, type Held, type SessionInfo } from "./socket";
 
@@ -13,6 +14,7 @@ const encoder = new TextEncoder();
  */
 export class LiveTerminal {
   readonly screen: Screen;
+  readonly files: Files;
   readonly state = signal<State>("opening");
   readonly info = signal<SessionInfo | null>(null);
   readonly held = signal<Held | null>(null);
@@ -36,6 +38,7 @@ export class LiveTerminal {
   private sizing = 0;
 
   constructor(readonly key: string, readonly resource: string, readonly account: string) {
+    this.files = new Files(resource, account);
     this.screen = new Screen(false, `Terminal at ${resource}`);
     const t = this.screen.term;
     t.onData((text) => this.type(encoder.encode(text)));
@@ -160,6 +163,7 @@ export class LiveTerminal {
   close() {
     this.send({ type: "close" });
     this.end("", null);
+    this.files.close();
     this.screen.dispose();
   }
 }
