@@ -301,6 +301,7 @@ func TestGuardrailKeys(t *testing.T) {
 		{"limit: 5", "ppppp-p"},
 		{"approvers: [oncall]", "pppp-pp"},
 		{"for: 5m", "ppppepp"},
+		{"in_transaction: 30s", "ppppepp"},
 		{"reveal: true", "ppppepp"},
 		{"undo: 168h", "ppppepp"},
 		{"try: true", "ppppepp"},
