@@ -98,7 +98,7 @@ func (h *Handler) createToken(c *call) error {
 	}
 	t, secret, err := c.portal.Tokens.Create(c.Context(), tokens.Token{
 		Label: req.Label, Subject: c.who.Subject, User: LoginName(c.who), Scopes: req.Scopes, Creator: c.who.Subject, Agent: req.Agent, Audience: audience,
-		Expires: time.Now().Add(time.Duration(req.Seconds) * time.Second),
+		Expires: c.portal.Tokens.In(time.Duration(req.Seconds) * time.Second),
 	})
 	if err != nil {
 		return badRequest("%v", err)

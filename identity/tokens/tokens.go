@@ -117,6 +117,9 @@ func (t *Tokens) now() time.Time {
 	return time.Now()
 }
 
+// In returns when a token expires that is made now and valid for life, by the clock of the tokens.
+func (t *Tokens) In(life time.Duration) time.Time { return t.now().Add(life) }
+
 // Create makes a token, and returns its secret, which is kept nowhere.
 func (t *Tokens) Create(ctx context.Context, token Token) (Token, proxy.Secret, error) {
 	token.Created, token.LastUsed = t.now(), time.Time{}

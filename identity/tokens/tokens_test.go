@@ -502,3 +502,15 @@ func TestLookIsNoUse(t *testing.T) {
 	_, err = s.Look(t.Context(), secret)
 	require.ErrorIs(t, err, ErrNoSession, "nobody has used it for an hour")
 }
+
+// TestTokensExpireByTheirClock: a token may be valid for the longest time, whatever the clock of the machine says.
+func TestTokensExpireByTheirClock(t *testing.T) {
+	for _, ahead := range []time.Duration{-time.Hour, 0, time.Hour} {
+		all := &Tokens{Documents: &identity.Memory{}, Now: func() time.Time { return time.Now().Add(ahead) }, Owner: func(_ context.Context, subject string) (*proxy.Identity, error) {
+			return &proxy.Identity{Subject: subject}, nil
+		}}
+		made, _, err := all.Create(t.Context(), Token{Label: "x", Subject: "alice", User: "alice", Expires: all.In(MaxLife)})
+		require.NoError(t, err)
+		require.WithinDuration(t, time.Now().Add(ahead+MaxLife), made.Expires, time.Minute)
+	}
+}
