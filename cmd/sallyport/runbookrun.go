@@ -63,7 +63,7 @@ func runbooksGrantCommand(c *cli) *cobra.Command {
 		Use: "grant SOURCE/NAME", Short: "Ask for an approval of further runs, within bounds",
 		Long: "Those who approve runs of the runbook approve a number of them, of the same commit, at the same targets, for a time. Parameters have the values that are given, or any within --within. Nothing runs now. " +
 			"\"sallyport requests ls\" lists what was approved, and \"sallyport requests cancel\" or \"revoke\" takes it back.",
-		Example: example("sallyport runbooks grant main/refund-order --param order_id=4711 --param reason=broken --within order_id=1..9999 --within 'reason=*' --runs 20 --for 24h"),
+		Example: example("sallyport runbooks grant main/restart --param service=web --runs 20 --for 24h"),
 		Args:    atMost(1),
 	}
 	f := cmd.Flags()
