@@ -3,6 +3,7 @@ package review
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -13,11 +14,20 @@ type Channel struct {
 	// Name is kept with what waits for the channel; see [ValidChannel].
 	Name     string
 	Notifier Notifier
-	// Wants reports whether the channel is told of a notice; nil is all of them. It is not asked about BreakGlass, which all are told.
+	// Wants reports whether the channel is told of a notice; nil is all of them. It is not asked about BreakGlass, which all are told, and where
+	// the notice says who is told.
 	Wants func(n *Notice) bool
 	// Version is another one when the channel's configuration is. A channel that was disabled by
 	// ErrGone stays so until then.
 	Version string
+}
+
+// told reports whether the channel is told of a notice.
+func (c *Channel) told(n *Notice) bool {
+	if len(n.To) > 0 {
+		return slices.Contains(n.To, c.Name)
+	}
+	return c.Wants == nil || n.Event == BreakGlass || c.Wants(n)
 }
 
 // MaxChannels is how many channels an Outbox has at most.

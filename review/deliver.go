@@ -200,7 +200,7 @@ func (d *delivery) read(ctx context.Context) (since int64, err error) {
 func (d *delivery) waits(doc store.Document) {
 	e := &entry{name: doc.Name, order: doc.Version, created: doc.Created}
 	if l, ok := letterOf(doc); ok {
-		e.request, e.person = l.Notice.Request.ID, l.Notice.Request.person()
+		e.request, e.person = l.Notice.Subject(), l.Notice.person()
 		if l.Attempts > 0 {
 			// It was the first of its request.
 			e.order, e.attempts, e.due = 0, l.Attempts, l.Tried.Add(backoff(l.Attempts))
@@ -217,7 +217,7 @@ func (d *delivery) waits(doc store.Document) {
 func (d *delivery) died(doc store.Document) {
 	person := ""
 	if l, ok := letterOf(doc); ok {
-		person = l.Notice.Request.person()
+		person = l.Notice.person()
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -433,7 +433,7 @@ func (d *delivery) send(ctx context.Context, c *Channel, e *entry, drop string) 
 func (d *delivery) tell(ctx context.Context, c *Channel, n *Notice) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			d.log().Error("telling a channel of a request panicked", "channel", c.Name, "notice", n.ID, "request", n.Request.ID, "type", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
+			d.log().Error("telling a channel of a request panicked", "channel", c.Name, "notice", n.ID, "subject", n.Subject(), "type", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
 			err = fmt.Errorf("%w: telling the channel of it panicked", ErrRefused)
 		}
 	}()
@@ -486,7 +486,7 @@ func (d *delivery) giveUp(ctx context.Context, doc store.Document, l *letter, wh
 			return false
 		}
 		dead.Body = body
-		d.log().Error("a notice was given up: it can be sent again for 30 days", "channel", channel, "notice", l.Notice.ID, "request", l.Notice.Request.ID, "err", why)
+		d.log().Error("a notice was given up: it can be sent again for 30 days", "channel", channel, "notice", l.Notice.ID, "subject", l.Notice.Subject(), "err", why)
 	} else {
 		d.log().Error("a notice was given up", "channel", channel, "name", doc.Name, "err", why)
 	}

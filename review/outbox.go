@@ -30,7 +30,7 @@ const (
 )
 
 // Outbox keeps notices in a store until its channels have taken them. Of the gateways on one
-// store that call Run, one sends at a time. A notice is sent at least once, those of one request in their
+// store that call Run, one sends at a time. A notice is sent at least once, those of one subject in their
 // order, and a channel that takes none holds up no other. The fields are set before the first use. It is safe for
 // concurrent use.
 type Outbox struct {
@@ -111,7 +111,7 @@ func (o *Outbox) notice(l *letter) (*Notice, error) {
 
 // letterOf reads a letter; ok is false when it is damaged.
 func letterOf(doc store.Document) (l letter, ok bool) {
-	if json.Unmarshal(doc.Body, &l) != nil || l.Notice == nil || l.Notice.ID == "" || l.Notice.Request.ID == "" {
+	if json.Unmarshal(doc.Body, &l) != nil || l.Notice == nil || l.Notice.ID == "" || l.Notice.Subject() == "" {
 		return letter{}, false
 	}
 	return l, true
@@ -123,16 +123,16 @@ func letterName(channel string, n *Notice) string {
 }
 
 // Writes are those that keep n for every channel that wants it. They belong into the call that
-// keeps what has become of the request, so that both are kept or neither. Nothing is asked or sent.
+// keeps what has become of what it is about, so that both are kept or neither. Nothing is asked or sent.
 func (o *Outbox) Writes(n *Notice) ([]store.Write, error) {
-	if n.ID == "" || n.Request.ID == "" {
-		return nil, errors.New("review: a notice needs its own and the request's identifier")
+	if n.ID == "" || n.Subject() == "" {
+		return nil, errors.New("review: a notice needs its own identifier, and a request or an alert")
 	}
 	channels, _ := o.used()
 	var body []byte
 	var ws []store.Write
 	for _, c := range channels {
-		if c.Wants != nil && n.Event != BreakGlass && !c.Wants(n) {
+		if !c.told(n) {
 			continue
 		}
 		if body == nil {
@@ -239,8 +239,8 @@ const damaged = "it cannot be read: it is damaged"
 // DeadLetter is a notice that was given up.
 type DeadLetter struct {
 	Channel string    `json:"channel"`
-	ID      string    `json:"id"` // of the notice
-	Request string    `json:"request"`
+	ID      string    `json:"id"`      // of the notice
+	Request string    `json:"request"` // or what else it is about; see [Notice.Subject]
 	Event   string    `json:"event"`
 	At      time.Time `json:"at"`   // of the event
 	Gone    time.Time `json:"gone"` // when it cannot be sent again any more
@@ -260,7 +260,7 @@ func (o *Outbox) DeadLetters(ctx context.Context, channel string) ([]DeadLetter,
 		dead := DeadLetter{Channel: channel, Gone: doc.Expires, Failure: Failure{doc.Updated, damaged}}
 		if l, ok := letterOf(doc); ok {
 			n := l.Notice
-			dead.ID, dead.Request, dead.Event, dead.At, dead.Failure = n.ID, n.Request.ID, n.Event, n.At, Failure{l.Tried, l.Error}
+			dead.ID, dead.Request, dead.Event, dead.At, dead.Failure = n.ID, n.Subject(), n.Event, n.At, Failure{l.Tried, l.Error}
 		}
 		list = append(list, dead)
 	}

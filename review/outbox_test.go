@@ -37,8 +37,8 @@ func (n *told) Notify(ctx context.Context, of *review.Notice) error {
 	if n.running == nil {
 		n.running = make(map[string]bool)
 	}
-	n.overlap = n.overlap || n.running[of.Request.ID]
-	n.running[of.Request.ID] = true
+	n.overlap = n.overlap || n.running[of.Subject()]
+	n.running[of.Subject()] = true
 	n.most = max(n.most, len(n.running))
 	do := n.do
 	n.mu.Unlock()
@@ -48,9 +48,9 @@ func (n *told) Notify(ctx context.Context, of *review.Notice) error {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	delete(n.running, of.Request.ID)
+	delete(n.running, of.Subject())
 	if err == nil {
-		n.taken = append(n.taken, of.Request.ID+" "+of.Event)
+		n.taken = append(n.taken, of.Subject()+" "+of.Event)
 	}
 	return err
 }
@@ -341,7 +341,7 @@ func TestOutboxPoison(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &told{}
 		n.answers(func(_ context.Context, of *review.Notice) error {
-			if strings.HasPrefix(of.Request.ID, "bad") {
+			if strings.HasPrefix(of.Subject(), "bad") {
 				return errors.New("I choke")
 			}
 			return nil
@@ -837,7 +837,7 @@ func TestOutboxPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &told{}
 		n.answers(func(_ context.Context, of *review.Notice) error {
-			if of.Request.ID == "bad" {
+			if of.Subject() == "bad" {
 				panic("hunter2")
 			}
 			return nil

@@ -26,6 +26,9 @@ func shown(text string, most int) string {
 
 // Headline says in one line what has happened. It is plain text, and holds names that others chose.
 func (n *Notice) Headline() string {
+	if n.Alert != nil {
+		return n.Alert.headline()
+	}
 	r := &n.Request
 	name := func(s string) string { return shown(s, maxNamed) }
 	who, by := name(r.Requester), name(r.DecidedBy)
@@ -98,7 +101,54 @@ func granted(r *Request) string {
 	return "approved"
 }
 
-// Fact is something that a notice says of a request.
+// headline says in one line what a rule has found.
+func (a *Alert) headline() string {
+	text := "ALERT " + shown(a.Rule, maxNamed) + ": "
+	if a.Count == 1 {
+		text += shown(a.Event, maxNamed)
+	} else {
+		text += fmt.Sprintf("%d events within %s, the latest %s", a.Count, span(time.Duration(a.Seconds)*time.Second), shown(a.Event, maxNamed))
+	}
+	if a.User != "" {
+		text += " of " + shown(a.User, maxNamed)
+	}
+	if a.Resource != "" {
+		text += " at " + shown(a.Resource, maxNamed)
+	}
+	return text
+}
+
+// span is a time as people write it: "10m" and not "10m0s".
+func span(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+// facts are what a person wants to know of an alert.
+func (a *Alert) facts(at time.Time, add func(name, value string, written bool)) {
+	add("alert", a.Rule, false)
+	add("message", a.Message, true)
+	add("event", a.Event, false)
+	if a.Count > 1 {
+		add("how many", fmt.Sprintf("%d within %s", a.Count, span(time.Duration(a.Seconds)*time.Second)), false)
+	}
+	if a.Before > 0 {
+		add("while quiet", fmt.Sprintf("%d more since the alert before", a.Before), false)
+	}
+	add("user", a.User, false)
+	add("at", a.Resource, false)
+	add("rule", a.Decision, false)
+	add("session", a.Session, false)
+	add("when", at.UTC().Format(time.RFC3339), false)
+}
+
+// Fact is something that a notice says of what it is about.
 type Fact struct {
 	Name string
 	// Value is plain text on one line, which others may have written.
@@ -116,6 +166,10 @@ func (n *Notice) Facts(details bool) []Fact {
 		if value != "" {
 			list = append(list, Fact{name, shown(value, maxNoticeReason), written})
 		}
+	}
+	if n.Alert != nil {
+		n.Alert.facts(n.At, add)
+		return list
 	}
 	add("request", r.ID, false)
 	add("state", string(r.State), false)

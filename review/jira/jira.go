@@ -52,6 +52,8 @@ func (s *Statuses) of(state review.State) string {
 		return s.Approved
 	case review.Denied:
 		return s.Denied
+	case "": // an alert: people move its issue
+		return ""
 	}
 	return s.Closed
 }
@@ -71,10 +73,10 @@ type Config struct {
 	Statuses                 Statuses
 
 	Details bool // what an operation would do is in issues, too
-	// Link is where a request is shown; nil: issues have no link.
-	Link func(request string) string
-	// Command shows a request on a command line; nil: issues have none.
-	Command func(request string) string
+	// Link is where what a notice is about is shown, by review.Notice.Subject; nil: issues have no link.
+	Link func(subject string) string
+	// Command shows it on a command line; nil: issues have none.
+	Command func(subject string) string
 	Log     *slog.Logger // nil is slog.Default
 }
 
@@ -162,7 +164,7 @@ func (n *Notifier) issue(ctx context.Context, request string) (i issue, known bo
 // Notify makes the issue of a request, or comments it with what has become of the request, and gives it the status of that. A comment of
 // which nobody knows whether it was written is written again.
 func (n *Notifier) Notify(ctx context.Context, of *review.Notice) error {
-	i, known, err := n.issue(ctx, of.Request.ID)
+	i, known, err := n.issue(ctx, of.Subject())
 	if err != nil {
 		return err
 	}
@@ -188,10 +190,10 @@ func (n *Notifier) Notify(ctx context.Context, of *review.Notice) error {
 // make makes the issue of a request. maybe says that it was tried before, and nobody knows how that ended.
 func (n *Notifier) make(ctx context.Context, i *issue, of *review.Notice, maybe bool) error {
 	if maybe {
-		if err := n.find(ctx, i, of.Request.ID); err != nil {
+		if err := n.find(ctx, i, of.Subject()); err != nil {
 			return err
 		}
-	} else if err := n.remember(ctx, of.Request.ID, i); err != nil {
+	} else if err := n.remember(ctx, of.Subject(), i); err != nil {
 		return err
 	}
 	if i.ID != "" && of.Event != review.Asked {
@@ -203,7 +205,7 @@ func (n *Notifier) make(ctx context.Context, i *issue, of *review.Notice, maybe 
 		}
 	}
 	i.Hash, i.Said = of.Request.Hash, of.ID
-	return n.remember(ctx, of.Request.ID, i)
+	return n.remember(ctx, of.Subject(), i)
 }
 
 // create makes an issue.
@@ -291,7 +293,7 @@ func (n *Notifier) tell(ctx context.Context, i *issue, of *review.Notice) error 
 		i.Hash, i.Shown = of.Request.Hash, at
 	}
 	i.Said = of.ID
-	return n.remember(ctx, of.Request.ID, i)
+	return n.remember(ctx, of.Subject(), i)
 }
 
 // comment writes a comment, and returns when that was by Jira's clock.

@@ -17,7 +17,7 @@ const (
 
 // summary is the title of an issue. It is plain text in Jira.
 func summary(of *review.Notice) string {
-	return service.Shorten("Request "+of.Request.ID+": "+of.Headline(), maxSummary)
+	return service.Shorten(strings.ToUpper(of.Sort()[:1])+of.Sort()[1:]+" "+of.Subject()+": "+of.Headline(), maxSummary)
 }
 
 // marker ends a part in which nothing is mark-up.
@@ -39,7 +39,7 @@ func (n *Notifier) facts(of *review.Notice) string {
 		fmt.Fprintf(&b, "%-13s %s\n", f.Name, value)
 	}
 	if n.config.Command != nil {
-		fmt.Fprintf(&b, "%-13s %s\n", "look at it", n.config.Command(of.Request.ID))
+		fmt.Fprintf(&b, "%-13s %s\n", "look at it", n.config.Command(of.Subject()))
 	}
 	return b.String()
 }
@@ -49,7 +49,7 @@ func (n *Notifier) link(of *review.Notice) string {
 	if n.config.Link == nil {
 		return ""
 	}
-	return n.config.Link(of.Request.ID) + "\n"
+	return n.config.Link(of.Subject()) + "\n"
 }
 
 // description is that of an issue.

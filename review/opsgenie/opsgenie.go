@@ -26,10 +26,10 @@ type Config struct {
 	Private bool         // the URL may lead to a private address
 	TLS     *tls.Config  // nil is the system's roots
 	Details bool         // what an operation would do is in alerts, too
-	// Link is where a request is shown; nil: alerts have no link.
-	Link func(request string) string
-	// Command shows a request on a command line; nil: alerts have none.
-	Command func(request string) string
+	// Link is where what a notice is about is shown, by review.Notice.Subject; nil: alerts have no link.
+	Link func(subject string) string
+	// Command shows it on a command line; nil: alerts have none.
+	Command func(subject string) string
 }
 
 // Notifier makes and closes alerts. It is safe for concurrent use.
@@ -96,14 +96,13 @@ const source = "Sallyport"
 
 // alert is what asks for a decision. It is known by its request, so that what comes again changes nothing.
 func (n *Notifier) alert(of *review.Notice) *alert {
-	r := &of.Request
 	a := &alert{
-		Message: text(of.Headline(), maxMessage), Alias: alias(r), Source: source, Tags: []string{"sallyport"},
+		Message: text(of.Headline(), maxMessage), Alias: alias(of), Source: source, Tags: []string{"sallyport"},
 	}
 	if n.config.Link != nil {
-		a.Description = n.config.Link(r.ID)
+		a.Description = n.config.Link(of.Subject())
 	} else if n.config.Command != nil {
-		a.Description = n.config.Command(r.ID)
+		a.Description = n.config.Command(of.Subject())
 	}
 	facts := of.Facts(n.config.Details)
 	for most := maxFact; ; most /= 2 {
@@ -122,19 +121,19 @@ func (n *Notifier) alert(of *review.Notice) *alert {
 	}
 }
 
-func alias(r *review.Request) string { return "sallyport-" + r.ID }
+func alias(of *review.Notice) string { return "sallyport-" + of.Subject() }
 
 // Notify makes the alert of a request, adds to it what becomes of the request while it waits, and closes it afterwards.
 func (n *Notifier) Notify(ctx context.Context, of *review.Notice) error {
 	q := service.Request{What: "create the alert", Method: http.MethodPost, Path: []string{"v2", "alerts"}}
 	told := note{source, text(of.Headline(), maxNote)}
-	switch r := &of.Request; {
+	switch {
 	case service.Alerts(of) && of.Event != review.Voted:
 		q.In = n.alert(of)
 	case service.Alerts(of):
-		q.What, q.Path, q.Query, q.In = "add a note", []string{"v2", "alerts", alias(r), "notes"}, byAlias, told
+		q.What, q.Path, q.Query, q.In = "add a note", []string{"v2", "alerts", alias(of), "notes"}, byAlias, told
 	default:
-		q.What, q.Path, q.Query, q.In = "close the alert", []string{"v2", "alerts", alias(r), "close"}, byAlias, told
+		q.What, q.Path, q.Query, q.In = "close the alert", []string{"v2", "alerts", alias(of), "close"}, byAlias, told
 	}
 	err := n.client.Do(ctx, q)
 	if code := service.Code(err); code == http.StatusBadRequest || code == http.StatusUnprocessableEntity { // what was sent is the reason

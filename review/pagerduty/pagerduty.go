@@ -25,10 +25,10 @@ type Config struct {
 	Private bool         // the URL may lead to a private address
 	TLS     *tls.Config  // nil is the system's roots
 	Details bool         // what an operation would do is in alerts, too
-	// Link is where a request is shown; nil: alerts have no link.
-	Link func(request string) string
-	// Command shows a request on a command line; nil: alerts have none.
-	Command func(request string) string
+	// Link is where what a notice is about is shown, by review.Notice.Subject; nil: alerts have no link.
+	Link func(subject string) string
+	// Command shows it on a command line; nil: alerts have none.
+	Command func(subject string) string
 }
 
 // Notifier makes and resolves alerts. It is safe for concurrent use.
@@ -89,15 +89,14 @@ type link struct {
 
 // event is what tells of a notice. An alert is known by its request, so that what comes again changes nothing.
 func (n *Notifier) event(of *review.Notice) *event {
-	r := &of.Request
-	e := &event{RoutingKey: n.config.Key.Reveal(), EventAction: "resolve", DedupKey: "sallyport-" + r.ID}
+	e := &event{RoutingKey: n.config.Key.Reveal(), EventAction: "resolve", DedupKey: "sallyport-" + of.Subject()}
 	if !service.Alerts(of) {
 		return e
 	}
 	e.EventAction, e.Client = "trigger", "Sallyport"
 	e.Payload = &payload{
 		Summary: service.Shorten(of.Headline(), maxSummary), Source: "sallyport", Severity: "warning", Timestamp: of.At.UTC().Format(time.RFC3339),
-		Class: "request for approval", CustomDetails: make(map[string]string),
+		Class: class(of), CustomDetails: make(map[string]string),
 	}
 	for _, f := range of.Facts(n.config.Details) {
 		e.Payload.CustomDetails[f.Name] = service.Shorten(f.Value, maxFact)
@@ -106,13 +105,21 @@ func (n *Notifier) event(of *review.Notice) *event {
 		}
 	}
 	if n.config.Command != nil {
-		e.Payload.CustomDetails["look at it"] = n.config.Command(r.ID)
+		e.Payload.CustomDetails["look at it"] = n.config.Command(of.Subject())
 	}
 	if n.config.Link != nil {
-		e.ClientURL = n.config.Link(r.ID)
-		e.Links = []link{{e.ClientURL, "Look at the request"}}
+		e.ClientURL = n.config.Link(of.Subject())
+		e.Links = []link{{e.ClientURL, "Look at the " + of.Sort()}}
 	}
 	return e
+}
+
+// class is the kind of event.
+func class(of *review.Notice) string {
+	if of.Alert != nil {
+		return "alert"
+	}
+	return "request for approval"
 }
 
 // Notify makes the alert of a request that waits, and resolves it when the request is decided or over.

@@ -106,6 +106,14 @@ func Notice(id, event string) *review.Notice {
 	return &review.Notice{ID: id, Event: event, At: at, Request: r}
 }
 
+// Alert is a notice of an alert.
+func Alert(id string) *review.Notice {
+	return &review.Notice{ID: id, Event: review.Fired, At: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Alert: &review.Alert{
+		Rule: "many-refusals", Message: "somebody tries what she may not", Count: 5, Seconds: 600, Before: 2, Event: "operation.refused", User: "alice", Resource: "orders",
+		Decision: "no-drop", Session: "20260301T115501-4jzq7nbkw2",
+	}}
+}
+
 // Hostile is a notice in which all that people write tries to be something else: another header, mark-up, a mention of
 // everybody, a link, or more than anybody reads.
 func Hostile() *review.Notice {
@@ -197,15 +205,20 @@ func testTakes(t *testing.T, s Subject) {
 	operation := Notice("operation", review.Asked)
 	operation.Request.Access, operation.Request.Kind, operation.Request.Text = nil, "statement", "DELETE FROM orders"
 	s.takes(t, operation)
-	if got, want := s.Service.Taken(), len(events)+2; got != want {
+	s.takes(t, Alert("alert-1"))
+	s.takes(t, Alert("alert-2")) // which is another one
+	if got, want := s.Service.Taken(), len(events)+4; got != want {
 		t.Fatalf("the service took %d notices, want %d", got, want)
 	}
 }
 
 func testHostile(t *testing.T, s Subject) {
 	s.takes(t, Hostile())
-	if got := s.Service.Taken(); got != 1 {
-		t.Fatalf("the service took %d notices, want 1", got)
+	n, bad := Alert("hostile-alert"), Hostile().Request.Requester
+	n.Alert.Message, n.Alert.User, n.Alert.Resource, n.Alert.Decision = bad, bad, bad, bad
+	s.takes(t, n)
+	if got := s.Service.Taken(); got != 2 {
+		t.Fatalf("the service took %d notices, want 2", got)
 	}
 }
 

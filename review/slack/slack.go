@@ -48,10 +48,10 @@ type Config struct {
 	// [Shows].
 	Runbooks bool
 	Details  bool // what an operation would do is in messages, too
-	// Link is where a request is shown; nil: messages have no link.
-	Link func(request string) string
-	// Command shows a request on a command line; nil: messages have none.
-	Command func(request string) string
+	// Link is where what a notice is about is shown, by review.Notice.Subject; nil: messages have no link.
+	Link func(subject string) string
+	// Command shows it on a command line; nil: messages have none.
+	Command func(subject string) string
 }
 
 // Notifier writes and changes messages. It is safe for concurrent use.
@@ -127,7 +127,7 @@ type message struct {
 // Notify writes the message about a request, or changes it to what has become of it. A message of which nobody knows whether it was
 // written is written again.
 func (n *Notifier) Notify(ctx context.Context, of *review.Notice) error {
-	doc, err := n.config.Store.Get(ctx, KindMessage, n.config.Name+"/"+of.Request.ID)
+	doc, err := n.config.Store.Get(ctx, KindMessage, n.config.Name+"/"+of.Subject())
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("slack: which message is about the request: %w", err)
 	}
@@ -152,7 +152,7 @@ func (n *Notifier) Notify(ctx context.Context, of *review.Notice) error {
 	if m.TS == "" || m.Channel == "" {
 		return errors.New("slack: chat.postMessage: the answer does not say which message it is")
 	}
-	return n.remember(ctx, of.Request.ID, m)
+	return n.remember(ctx, of.Subject(), m)
 }
 
 func (n *Notifier) remember(ctx context.Context, request string, m message) error {
@@ -222,7 +222,8 @@ func plain(text string, most int) *slack.TextBlockObject {
 var escaped = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
 // buttons are those of a message.
-func (n *Notifier) buttons(r *review.Request) (list []slack.BlockElement) {
+func (n *Notifier) buttons(of *review.Notice) (list []slack.BlockElement) {
+	r := &of.Request
 	if n.config.Decide && r.State == review.Pending && (r.Access != nil || n.config.Runbooks && Shows(r)) {
 		value := carried(r.ID, r.Hash)
 		list = append(list,
@@ -230,7 +231,7 @@ func (n *Notifier) buttons(r *review.Request) (list []slack.BlockElement) {
 			slack.NewButtonBlockElement(actionDeny, value, plain("Deny", 75)).WithStyle(slack.StyleDanger))
 	}
 	if n.config.Link != nil {
-		list = append(list, slack.NewButtonBlockElement(actionLook, "", plain("Look at the request", 75)).WithURL(n.config.Link(r.ID)))
+		list = append(list, slack.NewButtonBlockElement(actionLook, "", plain("Look at the "+of.Sort(), 75)).WithURL(n.config.Link(of.Subject())))
 	}
 	return list
 }
@@ -273,11 +274,11 @@ func (n *Notifier) options(of *review.Notice) []slack.MsgOption {
 		blocks = append(blocks, slack.NewSectionBlock(nil, fields[:most], nil))
 		fields = fields[most:]
 	}
-	if buttons := n.buttons(&of.Request); len(buttons) > 0 {
+	if buttons := n.buttons(of); len(buttons) > 0 {
 		blocks = append(blocks, slack.NewActionBlock("", buttons...))
 	}
 	if n.config.Command != nil {
-		blocks = append(blocks, slack.NewContextBlock("", plain(n.config.Command(of.Request.ID), maxField)))
+		blocks = append(blocks, slack.NewContextBlock("", plain(n.config.Command(of.Subject()), maxField)))
 	}
 	return []slack.MsgOption{
 		slack.MsgOptionText(escaped.Replace(headline.Text), false), slack.MsgOptionBlocks(blocks...), slack.MsgOptionDisableMarkdown(), slack.MsgOptionLinkNames(false),

@@ -70,10 +70,10 @@ const maxSubject = 200
 func (n *Notifier) message(of *review.Notice, now time.Time) ([]byte, error) {
 	b := &body{Headline: of.Headline(), Facts: of.Facts(n.config.Details), Pending: of.Request.State == review.Pending}
 	if n.config.Link != nil {
-		b.Link = n.config.Link(of.Request.ID)
+		b.Link = n.config.Link(of.Subject())
 	}
 	if n.config.Command != nil {
-		b.Command = n.config.Command(of.Request.ID)
+		b.Command = n.config.Command(of.Subject())
 	}
 	var out bytes.Buffer
 	parts := multipart.NewWriter(&out)
@@ -99,7 +99,7 @@ func (n *Notifier) message(of *review.Notice, now time.Time) ([]byte, error) {
 		{"Date", now.Format(time.RFC1123Z)},
 		// One that comes again has the same identifier, and all of a request are one thread.
 		{"Message-ID", n.id("notice", of.ID)},
-		{"References", n.id("request", of.Request.ID)},
+		{"References", n.id(of.Sort(), of.Subject())},
 		{"Auto-Submitted", "auto-generated"},
 		{"MIME-Version", "1.0"},
 		{"Content-Type", fmt.Sprintf("multipart/alternative;\r\n\tboundary=%q", parts.Boundary())},

@@ -44,10 +44,10 @@ type BotConfig struct {
 	// Decide gives cards about access that waits buttons to decide by; see [Callbacks].
 	Decide  bool
 	Details bool // what an operation would do is in cards, too
-	// Link is where a request is shown; nil: cards have no link.
-	Link func(request string) string
-	// Command shows a request on a command line; nil: cards have none.
-	Command func(request string) string
+	// Link is where what a notice is about is shown, by review.Notice.Subject; nil: cards have no link.
+	Link func(subject string) string
+	// Command shows it on a command line; nil: cards have none.
+	Command func(subject string) string
 
 	// Service, Login and Metadata are other places of Microsoft's services; empty: the public ones.
 	Service, Login, Metadata string
@@ -175,7 +175,7 @@ type posted struct {
 // Notify writes the card about a request, or changes it to what has become of it. A card of which nobody knows whether it was written is
 // written again.
 func (b *Bot) Notify(ctx context.Context, of *review.Notice) error {
-	name := b.config.Name + "/" + of.Request.ID
+	name := b.config.Name + "/" + of.Subject()
 	doc, err := b.config.Store.Get(ctx, KindMessage, name)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("teams: which card is about the request: %w", err)

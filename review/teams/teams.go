@@ -23,10 +23,10 @@ type Config struct {
 	Private bool        // the URL may lead to a private address
 	TLS     *tls.Config // nil is the system's roots
 	Details bool        // what an operation would do is in cards, too
-	// Link is where a request is shown; nil: cards have no link.
-	Link func(request string) string
-	// Command shows a request on a command line; nil: cards have none.
-	Command func(request string) string
+	// Link is where what a notice is about is shown, by review.Notice.Subject; nil: cards have no link.
+	Link func(subject string) string
+	// Command shows it on a command line; nil: cards have none.
+	Command func(subject string) string
 }
 
 // Notifier posts cards by a workflow. It is safe for concurrent use.
@@ -60,7 +60,7 @@ func run(text string, most int) object {
 }
 
 // card is what tells of a notice. Texts have at most so many characters.
-func card(of *review.Notice, details bool, link, command func(request string) string, most int) object {
+func card(of *review.Notice, details bool, link, command func(subject string) string, most int) object {
 	head := run(of.Headline(), most)
 	head["weight"], head["size"] = "Bolder", "Medium"
 	body := []object{line(head)}
@@ -74,13 +74,13 @@ func card(of *review.Notice, details bool, link, command func(request string) st
 		body = append(body, line(name, run(value, most)))
 	}
 	if command != nil {
-		shows := run(command(of.Request.ID), most)
+		shows := run(command(of.Subject()), most)
 		shows["fontType"] = "Monospace"
 		body = append(body, line(shows))
 	}
 	out := object{"$schema": "http://adaptivecards.io/schemas/adaptive-card.json", "type": "AdaptiveCard", "version": "1.4", "body": body}
 	if link != nil {
-		out["actions"] = []object{{"type": "Action.OpenUrl", "title": "Look at the request", "url": link(of.Request.ID)}}
+		out["actions"] = []object{{"type": "Action.OpenUrl", "title": "Look at the " + of.Sort(), "url": link(of.Subject())}}
 	}
 	return out
 }

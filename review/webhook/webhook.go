@@ -39,8 +39,8 @@ type Config struct {
 	// Details has messages say what is asked for and why, too. Otherwise what people and
 	// programs wrote stays with the gateway.
 	Details bool
-	// Link is where a request is shown; nil: messages have no link.
-	Link func(request string) string
+	// Link is where what a notice is about is shown, by review.Notice.Subject; nil: messages have no link.
+	Link func(subject string) string
 }
 
 // Notifier posts notices. It is safe for concurrent use.
@@ -66,12 +66,12 @@ func (n *Notifier) Close() error {
 
 // Message is what is posted.
 type Message struct {
-	Type      string    `json:"type"`      // "request." and the event
+	Type      string    `json:"type"`      // "request." or "alert." and the event
 	Timestamp time.Time `json:"timestamp"` // of the event
 	Data      Data      `json:"data"`
 }
 
-// Data is what a message says of a request.
+// Data is what a message says of a request, or of an alert: then Kind is "alert", and State is the event.
 type Data struct {
 	ID        string       `json:"id"`
 	Kind      string       `json:"kind"`
@@ -82,6 +82,8 @@ type Data struct {
 	DecidedBy string       `json:"decided_by,omitempty"`
 	Link      string       `json:"link,omitempty"`
 	Details   *Details     `json:"details,omitempty"`
+	// Alert is what a rule has found.
+	Alert *review.Alert `json:"alert,omitempty"`
 }
 
 // Details are what people and programs wrote.
@@ -101,13 +103,15 @@ type Details struct {
 
 func (n *Notifier) message(of *review.Notice) Message {
 	r := &of.Request
-	m := Message{"request." + of.Event, of.At.UTC(), Data{
+	m := Message{of.Sort() + "." + of.Event, of.At.UTC(), Data{
 		ID: r.ID, Kind: r.Kind, State: r.State, Requester: r.Requester, For: r.For, Resource: r.Resource, DecidedBy: r.DecidedBy,
 	}}
 	if n.config.Link != nil {
-		m.Data.Link = n.config.Link(r.ID)
+		m.Data.Link = n.config.Link(of.Subject())
 	}
-	if n.config.Details {
+	if a := of.Alert; a != nil {
+		m.Data.ID, m.Data.Kind, m.Data.State, m.Data.Requester, m.Data.Resource, m.Data.Alert = of.Subject(), of.Sort(), review.State(of.Event), a.User, a.Resource, a
+	} else if n.config.Details {
 		m.Data.Details = &Details{
 			Account: r.Account, Database: r.Database, Text: r.Text, Impact: r.ImpactText(), Message: r.Message, Decision: r.Reason, Rules: r.Rules, Approvers: r.Approvers,
 			Deadline: r.Deadline.UTC(), Hash: r.Hash,

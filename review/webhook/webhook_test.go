@@ -109,6 +109,14 @@ func TestThin(t *testing.T) {
 		Decision: "as discussed", Rules: []string{"writers-ask"}, Approvers: [][]string{{"oncall"}}, Deadline: of.Request.Deadline, Hash: of.Request.Hash,
 	}, m.Data.Details)
 	require.NotContains(t, string(body), "an argument")
+
+	_, n = endpoint(t, answer, func(c *webhook.Config) {
+		c.Details, c.Link = true, func(subject string) string { return "https://gw.example.com/" + subject }
+	})
+	require.NoError(t, n.Notify(t.Context(), reviewtest.Alert("n")))
+	require.JSONEq(t, `{"type":"alert.fired","timestamp":"2026-03-01T12:00:00Z","data":{"id":"alert/many-refusals/n","kind":"alert","state":"fired","requester":"alice","resource":"orders",
+		"link":"https://gw.example.com/alert/many-refusals/n","alert":{"rule":"many-refusals","message":"somebody tries what she may not","count":5,"seconds":600,"before":2,
+		"event":"operation.refused","user":"alice","resource":"orders","decision":"no-drop","session":"20260301T115501-4jzq7nbkw2"}}}`, string(body))
 }
 
 func TestAnswers(t *testing.T) {
