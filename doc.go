@@ -127,6 +127,7 @@
 //
 // # The record
 //
+//   - alert: rules over events of the record, of which people are told.
 //   - audit: encrypted, hash-chained records that can be proven, and sinks for events.
 //   - audit/age: sealing what was not masked to a key of age.
 //   - audit/s3: copies of sealed records in a bucket.

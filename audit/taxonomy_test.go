@@ -39,6 +39,11 @@ func TestTaxonomy(t *testing.T) {
 			want[GatewayPrefix+k.String()] = true
 		}
 	}
+	types := map[string]bool{}
+	for _, typ := range Types() {
+		types[typ] = true
+	}
+	require.Equal(t, want, types)
 	doc, err := os.ReadFile("../docs/audit.md")
 	require.NoError(t, err)
 	_, table, ok := strings.Cut(string(doc), "| type | when |\n|---|---|\n")

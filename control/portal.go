@@ -73,7 +73,9 @@ type Portal struct {
 	Configuration *Configuration
 	// Clients are what people work with in a browser. Nil: nothing.
 	Clients Clients
-	// Outbox tells people of requests.
+	// Alerts are rules over events of the record. Nil: there are none.
+	Alerts Alerts
+	// Outbox tells people of requests and alerts.
 	Outbox *review.Outbox
 	// AIAgents are what AI agents come in by. Nil: they do not.
 	AIAgents *AIAgents

@@ -156,6 +156,8 @@ func routes() []route {
 
 		{"GET", "/v1/channels", "The channels by which people are told of requests, and how they are doing.", audit.AdminConfiguration, access{permission: Configure}, nil, ChannelList{}, false, (*Handler).listChannels},
 		{"GET", "/v1/channels/{name}/dead", "What a channel was not told in the end, and can be told again.", audit.AdminConfiguration, access{permission: Configure}, nil, DeadLetterList{}, false, (*Handler).listDeadLetters},
+		{"GET", "/v1/alerts", "The rules over events of the record, of which channels are told, with the latest times that each has fired.", audit.AdminConfiguration, access{permission: Configure}, nil, AlertList{}, false, (*Handler).listAlerts},
+		{"POST", "/v1/alerts/try", "What a rule would have done with what is on record: of at most 31 days, 20,000 events that fit and 30 seconds. It needs the permissions audit and list, too. Nobody is told.", audit.AdminRead, access{permission: Configure}, AlertQuestion{}, AlertTried{}, false, (*Handler).tryAlert},
 		{"POST", "/v1/channels/{name}/retry", "Tell a channel again what it was not told: one notice, or all.", audit.AdminConfigure, access{personal: true, permission: Configure}, RetryRequest{}, Retried{}, false, (*Handler).retryChannel},
 
 		{"POST", "/v1/detokenised", "Record that a masked value was turned back.", audit.AdminDetokenise, access{permission: Detokenise}, DetokenisedRequest{}, Done{}, false, (*Handler).noteDetokenised},

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sallyport/sallyport/alert"
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/audit/prometheus"
 	"github.com/sallyport/sallyport/control"
@@ -134,6 +135,8 @@ type Gateway struct {
 	recordsDir  string
 	recordsKeys audit.Keys
 	outbox      *review.Outbox
+	alerts      *alert.Engine
+	alertsFed   bool          // whether the log's events are read for alerts; g.applying is held
 	channels    chan struct{} // has a value when the channels of people may be others
 	first       *config.File  // of which secrets are
 	control     *control.Handler
@@ -205,6 +208,7 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	}
 	g.closers = append(g.closers, g.state.Close)
 	g.openOutbox()
+	g.alerts = &alert.Engine{Store: g.state.store, Writes: g.outbox.Writes, Log: g.log}
 	g.keys, g.firsts = g.state.privateKeys, g.firstSeen
 	g.budgets = &policy.Budgets{Ledger: ledger.New(g.state.store)}
 	g.closers = append(g.closers, func() error { g.budgets.Wait(); return nil })
@@ -389,6 +393,9 @@ func (g *Gateway) apply(f *config.File, set *revision.Set) error {
 		if !slices.Contains(known, p) {
 			g.log.Warn("a rule names what is not there", "problem", p.String())
 		}
+	}
+	if err := g.useAlerts(p); err != nil {
+		g.log.Error("nobody is told what the rules of alerts find, until the gateway starts again", "err", err)
 	}
 	g.shown = shown
 	g.objects.set = set

@@ -94,9 +94,9 @@ func (g *Gateway) notifier(f *config.File, c *config.Notify, s config.NotifySecr
 	if err != nil {
 		return nil, err
 	}
-	var link func(id string) string
+	var link func(subject string) string
 	if f.API.URL != "" {
-		link = f.RequestURL
+		link = f.AboutURL
 	}
 	switch c.Type {
 	case "webhook":
@@ -140,8 +140,13 @@ func (g *Gateway) notifier(f *config.File, c *config.Notify, s config.NotifySecr
 	return nil, fmt.Errorf("unknown type %q", c.Type)
 }
 
-// showCommand shows a request on a command line.
-func showCommand(id string) string { return "sallyport requests show " + id }
+// showCommand shows what a notice is about on a command line.
+func showCommand(subject string) string {
+	if rule, ok := review.AlertOf(subject); ok {
+		return "sallyport admin alerts show " + rule
+	}
+	return "sallyport requests show " + subject
+}
 
 // useNotifiers has the outbox tell the channels of p, in place of those of before.
 func (g *Gateway) useNotifiers(p, before *parts) error {

@@ -45,7 +45,7 @@ func (g *Gateway) feed(s audit.Sink, c audit.FeedConfig) error {
 	if err != nil {
 		return err
 	}
-	g.metrics.Feeds = append(g.metrics.Feeds, feed)
+	g.metrics.Add(feed)
 	return nil
 }
 

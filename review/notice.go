@@ -2,6 +2,7 @@ package review
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -20,7 +21,7 @@ type Notice struct {
 	To []string `json:"-"`
 }
 
-// Events that are no states of requests.
+// Events besides the states of requests.
 const (
 	Asked = "asked" // a request was made
 	Fired = "fired" // a rule over events has found what it looks for
@@ -62,7 +63,14 @@ func (n *Notice) Subject() string {
 	return n.Request.ID
 }
 
-// person is on account of whom the notice comes: bounds count by it.
+// AlertOf returns the rule of an alert that a subject names; ok is false for another subject.
+func AlertOf(subject string) (rule string, ok bool) {
+	rest, ok := strings.CutPrefix(subject, alertPrefix)
+	rule, _, _ = strings.Cut(rest, "/")
+	return rule, ok
+}
+
+// person is on whose account the notice comes: bounds count by it.
 func (n *Notice) person() string {
 	if n.Alert != nil {
 		return alertPrefix + n.Alert.Rule

@@ -149,7 +149,7 @@ func (m *Metrics) collectGateway(c collection) {
 
 // collectSinks shows how sinks, copies and witnesses are doing.
 func (m *Metrics) collectSinks(c collection) {
-	for _, f := range m.Feeds {
+	for _, f := range m.feeds() {
 		s := f.Stats()
 		c.counter(exportEvents, float64(s.Delivered), s.Sink)
 		c.counter(exportFailures, float64(s.Failures), s.Sink)

@@ -5,6 +5,7 @@ package prometheus
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,6 +35,7 @@ type Metrics struct {
 	// Version is the program's; empty is not shown.
 	Version string
 
+	added       []*audit.Feed
 	page        page
 	storeCheck  storeCheck
 	mu          sync.RWMutex
@@ -42,6 +44,20 @@ type Metrics struct {
 	resources   map[resource]*counters
 	events      map[string]uint64
 	masked      map[string]uint64
+}
+
+// Add has a feed shown besides Feeds, from now on.
+func (m *Metrics) Add(f *audit.Feed) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.added = append(m.added, f)
+}
+
+// feeds are those that are shown.
+func (m *Metrics) feeds() []*audit.Feed {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return slices.Concat(m.Feeds, m.added)
 }
 
 // Channel is how one that tells people of requests is doing.

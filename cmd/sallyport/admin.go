@@ -54,6 +54,10 @@ func adminCommand(c *cli) *cobra.Command {
 			channelsListCommand(c), channelsDeadCommand(c), channelsRetryCommand(c),
 		),
 		family(
+			&cobra.Command{Use: "alerts", Short: "Rules over events of the record, of which channels are told", Example: example("sallyport admin alerts ls")},
+			alertsListCommand(c), alertsShowCommand(c), alertsTryCommand(c),
+		),
+		family(
 			&cobra.Command{Use: "authorities", Short: "Authorities that sign certificates", Example: example("sallyport admin authorities ls")},
 			authoritiesListCommand(c), authoritiesRotateCommand(c),
 		),

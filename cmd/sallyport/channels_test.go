@@ -11,12 +11,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/review/reviewtest"
 )
 
-// TestChannels: an administrator sees that people are not told of requests, why, and sends it again.
+// TestChannels: an administrator sees that people are not told of requests, why, and sends it again; and what alerts found, or would have.
 func TestChannels(t *testing.T) {
 	mails := reviewtest.NewSMTP(t, func(s *reviewtest.SMTP) { s.Answers = map[string]string{"gone@example.com": "550 5.1.1 no such user"} })
 	dir := t.TempDir()
@@ -35,7 +36,9 @@ access: [{name: vms, groups: [dev], resources: [vm1], allow: [connect], request:
 notify:
   - {name: mails, type: smtp, address: %[4]q, from: gw@example.com, to: [gone@example.com], ca: mail.pem}
   - {name: others, type: smtp, address: %[4]q, from: gw@example.com, to: [here@example.com], ca: mail.pem}
-`, ssh, api, verifier, mails.Address), 0o600))
+alerts: [{name: asked, events: [review.pending], users: [dora], quiet: 1m, notify: [others], message: "somebody asks"}]
+control: [{users: [root, "%[5]s"], allow: [list, configure, audit]}]
+`, ssh, api, verifier, mails.Address, control.Self()), 0o600))
 	start(t, "serve", "-c", file).wait(t, "listening")
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	t.Setenv("HOME", t.TempDir())
@@ -51,7 +54,7 @@ notify:
 		return out
 	}
 	require.Eventually(t, func() bool {
-		return mails.Taken() == 1 && strings.Contains(run("dead", "mails"), "RCPT: the server answers 550 5.1.1")
+		return mails.Taken() == 2 && strings.Contains(run("dead", "mails"), "RCPT: the server answers 550 5.1.1")
 	}, 30*time.Second, 50*time.Millisecond)
 	list := run("ls")
 	require.Regexp(t, `(?m)^mails +ok +0 +1 *$`, list)
@@ -61,6 +64,24 @@ notify:
 	require.Contains(t, run("retry", "mails"), "1 notice to be told again")
 	require.Eventually(t, func() bool { return strings.Contains(run("dead", "mails"), "550") }, 30*time.Second, 50*time.Millisecond, "it was told again, in vain")
 	require.Contains(t, run("retry", "others"), "0 notices")
+	alerts := func(args ...string) string {
+		t.Helper()
+		code, out, errs := sallyport(t, "", append(append([]string{"admin", "alerts"}, args...), "-c", file)...)
+		require.Equal(t, exitOK, code, errs)
+		return out
+	}
+	require.Regexp(t, `(?m)^asked +review\.pending +at each +others +\S+`, alerts("ls"))
+	require.Regexp(t, `(?m) review\.pending +1 +dora +vm1 `, alerts("show", "asked"))
+	require.Contains(t, alerts("try", "asked", "--since", "1h"), "would have fired 1 time, by 1 event\n")
+	draft := filepath.Join(dir, "draft.yaml")
+	require.NoError(t, os.WriteFile(draft, []byte("alerts: [{name: draft, events: [review.pending], count: 2, within: 1h, notify: [others]}]"), 0o600))
+	require.Equal(t, "would have fired 0 times, by 1 event\n", alerts("try", "-f", draft))
+	require.Contains(t, alerts("try", "asked", "-o", "json"), `"user": "dora"`)
+	code, _, errs = sallyport(t, "", "admin", "alerts", "try", "nothing", "-c", file)
+	require.Equal(t, exitNotFound, code, errs)
+	require.Contains(t, errs, `no alert has the name "nothing"`)
+	code, _, _ = sallyport(t, "", "admin", "alerts", "try", "-c", file)
+	require.Equal(t, exitUsage, code)
 	code, _, errs = sallyport(t, "", "admin", "channels", "ls", "--profile", "dora")
 	require.Equal(t, exitPolicy, code, errs)
 	code, _, _ = sallyport(t, "", "admin", "channels", "dead", "-c", file)

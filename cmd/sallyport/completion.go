@@ -175,6 +175,19 @@ func channels(ctx context.Context, _ *cli, f *pflag.FlagSet) (words []cobra.Comp
 	return words, err
 }
 
+// alertNames are the rules over events.
+func alertNames(ctx context.Context, c *cli, f *pflag.FlagSet) (words []cobra.Completion, err error) {
+	api, err := openControl(c, valueOf(f, "config"), valueOf(f, "socket"), valueOf(f, "profile"))
+	if err != nil {
+		return nil, err
+	}
+	list, err := api.Alerts(ctx)
+	for _, a := range list {
+		words = append(words, a.Name)
+	}
+	return words, err
+}
+
 // hosts are the resources that are known by the key that they showed first.
 func hosts(ctx context.Context, c *cli, f *pflag.FlagSet) (words []cobra.Completion, err error) {
 	api, err := openControl(c, valueOf(f, "config"), valueOf(f, "socket"), valueOf(f, "profile"))

@@ -34,6 +34,7 @@ const pages: [string, Load][] = [
   ["/configuration", () => import("./pages/objects")],
   ["/configuration/edit", () => import("./pages/edit")],
   ["/policy", () => import("./pages/policy")],
+  ["/alerts", () => import("./pages/alerts")],
   ["/audit", () => import("./pages/audit")],
 ];
 

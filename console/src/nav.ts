@@ -17,6 +17,7 @@ export const places: Place[] = [
   { to: "/users", word: "Users", icon: "users", key: "u", group: "Administration", for: (me) => may(me, "users") },
   { to: "/configuration", word: "Configuration", icon: "layers", key: "o", group: "Administration", for: (me) => may(me, "configure") },
   { to: "/policy", word: "Policy", icon: "shieldCheck", key: "p", group: "Administration", for: (me) => may(me, "configure") },
+  { to: "/alerts", word: "Alerts", icon: "bell", key: "l", group: "Administration", for: (me) => may(me, "configure") },
   { to: "/audit", word: "Audit", icon: "scrollText", key: "a", group: "Administration", for: (me) => may(me, "audit") },
 ];
 

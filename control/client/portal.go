@@ -212,6 +212,18 @@ func (c *Client) ForgetHost(ctx context.Context, name, reason string) (*control.
 	return get[control.Host](ctx, c, http.MethodPost, "/v1/hosts/"+url.PathEscape(name)+"/forget", control.ReasonRequest{Reason: reason})
 }
 
+// Alerts lists the rules over events of the record, of which channels are told.
+func (c *Client) Alerts(ctx context.Context) ([]control.Alert, error) {
+	var all control.AlertList
+	err := c.call(ctx, http.MethodGet, "/v1/alerts", nil, &all)
+	return all.Alerts, err
+}
+
+// TryAlert says what a rule would have done with what is on record. Nobody is told.
+func (c *Client) TryAlert(ctx context.Context, q control.AlertQuestion) (*control.AlertTried, error) {
+	return get[control.AlertTried](ctx, c, http.MethodPost, "/v1/alerts/try", q)
+}
+
 // Channels lists those by which people are told of requests.
 func (c *Client) Channels(ctx context.Context) ([]review.ChannelStatus, error) {
 	var all control.ChannelList

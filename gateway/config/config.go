@@ -62,6 +62,7 @@ type File struct {
 	Audit    Audit               `yaml:"audit"`
 	Metrics  string              `yaml:"metrics"`
 	Notify   []Notify            `yaml:"notify"`
+	Alerts   []Alert             `yaml:"alerts"`
 	OnCall   []OnCall            `yaml:"oncall"`
 	Control  []Control           `yaml:"control"`
 	Limits   Limits              `yaml:"limits"`

@@ -498,6 +498,20 @@ func (f *File) RequestURL(id string) string {
 	return f.at("/v1/requests/" + url.PathEscape(id))
 }
 
+// AboutURL is where the console, or the API, shows what a notice is about, by its subject; empty: neither is served.
+func (f *File) AboutURL(subject string) string {
+	rule, alert := review.AlertOf(subject)
+	switch {
+	case !alert:
+		return f.RequestURL(subject)
+	case f.API.URL == "":
+		return ""
+	case f.API.Console:
+		return f.at("/alerts?name=" + url.QueryEscape(rule))
+	}
+	return f.at("/v1/alerts")
+}
+
 // notify follows the references of a channel, and reads what they lead to.
 func (c *checking) notify(ctx context.Context, n *Notify) {
 	at := "notify " + n.Called()

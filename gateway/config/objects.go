@@ -43,10 +43,14 @@ var objectKinds = []objectKind{
 	{"guardrail", []string{"guardrails"}, reflect.TypeFor[Guardrail]()},
 	{"masking", []string{"masking"}, reflect.TypeFor[Masking]()},
 	{"user", []string{"identity", "users"}, reflect.TypeFor[User]()},
+	{kindAlert, []string{"alerts"}, reflect.TypeFor[Alert]()},
 }
 
+// kindAlert is the kind of rules over events.
+const kindAlert = "alert"
+
 // ObjectKinds are the kinds of entries that can come from the store: resource, access, guardrail,
-// masking and user. They are written as in the config file.
+// masking, user and alert. They are written as in the config file.
 func ObjectKinds() (names []string) {
 	for _, k := range objectKinds {
 		names = append(names, k.name)

@@ -39,6 +39,7 @@ func (f *File) validate(d *decoder) {
 	f.validateMetrics(d)
 	f.validateControl(d)
 	f.validateNotify(d)
+	f.validateAlerts(d)
 	f.validateOnCall(d)
 	f.validateRunbooks(d)
 	f.validateOffline(d)

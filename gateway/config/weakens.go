@@ -47,6 +47,11 @@ func (f *File) Weakens(c revision.Change) string {
 		return "it says which host is reached, and with which secrets"
 	case "user":
 		return weakensUser(before, after)
+	case kindAlert:
+		if before == nil {
+			return "" // it tells people more
+		}
+		return "it changes what people are told of"
 	}
 	return "it is not known what it does"
 }

@@ -2,6 +2,7 @@ import { h } from "preact";
 import activity from "icon:activity";
 import arrowLeft from "icon:arrow-left";
 import ban from "icon:ban";
+import bell from "icon:bell";
 import check from "icon:check";
 import chevronRight from "icon:chevron-right";
 import circleCheck from "icon:circle-check";
@@ -46,7 +47,7 @@ import users from "icon:users";
 import x from "icon:x";
 
 const all = {
-  activity, arrowLeft, ban, check, chevronRight, circleCheck, circleSlash, circleX, clock, copy, database, download, ellipsis, eye, fileText, hand, history,
+  activity, arrowLeft, ban, bell, check, chevronRight, circleCheck, circleSlash, circleX, clock, copy, database, download, ellipsis, eye, fileText, hand, history,
   house, info, keyRound, layers, logOut, menu, monitor, moon, pause, play, plug, plus, record, rotateCcw, scrollText, search, send, server, shieldAlert,
   shieldCheck, squareTerminal, sun, timer, triangleAlert, undo, user, users, x,
 };
