@@ -73,6 +73,8 @@ type Portal struct {
 	Configuration *Configuration
 	// Clients are what people work with in a browser. Nil: nothing.
 	Clients Clients
+	// Measures returns what this gateway has measured. Nil: nothing.
+	Measures Measures
 	// Alerts are rules over events of the record. Nil: there are none.
 	Alerts Alerts
 	// Outbox tells people of requests and alerts.

@@ -103,7 +103,7 @@ func (g *Gateway) portal() *control.Portal {
 		out.Users, out.Credentials = p.users, g.proofs.local.Called(p.config.FactorIssuer())
 	}
 	out.Identities, out.Configuration, out.Access, out.Outbox, out.Clients, out.Rules = identities{g}, g.configuration(), g.access(), g.outbox, clients{g}, rules{g}
-	out.Alerts = alerts{g}
+	out.Alerts, out.Measures = alerts{g}, g.measured
 	out.Runbooks = g.runbooks.api()
 	if m := p.config.MCP; m.Enabled {
 		rows, bytes := m.Bounds()

@@ -136,6 +136,7 @@ type Gateway struct {
 	recordsKeys audit.Keys
 	outbox      *review.Outbox
 	alerts      *alert.Engine
+	begun       time.Time
 	alertsFed   bool          // whether the log's events are read for alerts; g.applying is held
 	channels    chan struct{} // has a value when the channels of people may be others
 	first       *config.File  // of which secrets are
@@ -179,7 +180,7 @@ var ErrClosed = errors.New("the gateway is closed")
 // to be closed, unless Run is called, which closes it. On an error nothing stays
 // open.
 func New(f *config.File, o Options) (*Gateway, error) {
-	g := &Gateway{log: o.Log, metrics: &prometheus.Metrics{}, applied: make(chan struct{}, 1)}
+	g := &Gateway{log: o.Log, metrics: &prometheus.Metrics{}, begun: time.Now(), applied: make(chan struct{}, 1)}
 	if g.log == nil {
 		g.log = slog.Default()
 	}

@@ -30,6 +30,7 @@ const pages: [string, Load][] = [
   ["/terminal", () => import("./pages/terminal")],
   ["/you", () => import("./pages/you")],
   ["/tokens", () => import("./pages/tokens")],
+  ["/dashboard", () => import("./pages/dashboard")],
   ["/users", () => import("./pages/users")],
   ["/configuration", () => import("./pages/objects")],
   ["/configuration/edit", () => import("./pages/edit")],

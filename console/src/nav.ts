@@ -14,6 +14,7 @@ export const places: Place[] = [
   { to: "/sessions", word: "Sessions", icon: "activity", key: "s" },
   { to: "/you", word: "You", icon: "user", key: "y", for: (me) => me.kind === "human" },
   { to: "/tokens", word: "Access tokens", icon: "keyRound", key: "k", for: (me) => me.kind === "human" },
+  { to: "/dashboard", word: "Dashboard", icon: "gauge", key: "d", group: "Administration", for: (me) => may(me, "list") },
   { to: "/users", word: "Users", icon: "users", key: "u", group: "Administration", for: (me) => may(me, "users") },
   { to: "/configuration", word: "Configuration", icon: "layers", key: "o", group: "Administration", for: (me) => may(me, "configure") },
   { to: "/policy", word: "Policy", icon: "shieldCheck", key: "p", group: "Administration", for: (me) => may(me, "configure") },

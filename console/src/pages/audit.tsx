@@ -4,11 +4,12 @@ import Evidence from "../evidence";
 import { me } from "../me";
 import { query, setQuery } from "../router";
 import type { Event, Events } from "../types";
+import { Bars } from "../ui/bars";
 import { List, type Column } from "../ui/list";
 import { Dialog, Empty, Head, Problem, Skeleton, useLoad, useTitle } from "../ui/parts";
 import { State, type Tone } from "../ui/state";
 import { Icon, type IconName } from "../ui/icon";
-import { A, clock, Code, date, Time, visible } from "../ui/text";
+import { A, Code, Time, visible } from "../ui/text";
 
 const spans: [string, string, number][] = [["1h", "The last hour", 3600e3], ["24h", "The last day", 86400e3], ["7d", "The last 7 days", 604800e3], ["30d", "The last 30 days", 2592e6], ["90d", "The last 90 days", 7776e6]];
 const types: [string, string][] = [["", "All events"], ["gateway.login", "Logins"], ["gateway.login-failed", "Failed logins"], ["review", "Requests"], ["admin", "Administration"], ["admin.refused", "Refused"], ["secret", "Secrets"], ["export", "Exports"], ["gateway", "The gateway"]];
@@ -62,7 +63,7 @@ export default function Audit() {
       {loaded.problem && <Problem of={loaded.problem} again={loaded.again} />}
       {!v ? !loaded.problem && <Skeleton /> : (
         <>
-          <Histogram of={v} />
+          <Bars counts={v.counts} from={v.from} to={v.to} what="events" open={(since, until) => setQuery({ since, until })} />
           <List items={v.events} id={(e) => `${e.t}-${str(e.i)}`} columns={columns} label="Events" open={(e) => setQuery({ at: `${e.t}-${str(e.i)}` })}
             empty={<Empty icon="scrollText" title="Nothing fits">Choose a longer time, or other words. <button type="button" class="link" onClick={() => setQuery({ q: null, type: null, since: null, until: null, within: "30d" })}>The last 30 days</button></Empty>} />
           {v.more && <p class="dim small">These are the newest 500. Choose a shorter time to see older ones.</p>}
@@ -70,20 +71,5 @@ export default function Audit() {
       )}
       {event && <Dialog title={event.type} close={() => setQuery({ at: null })} wide><Code text={JSON.stringify(event, null, 2)} label="Event" /></Dialog>}
     </>
-  );
-}
-
-/** How many there were when. A bar is a button to that time. */
-function Histogram({ of: v }: { of: Events }) {
-  const most = Math.max(1, ...v.counts), a = Date.parse(v.from), part = (Date.parse(v.to) - a) / v.counts.length;
-  const all = v.counts.reduce((x, y) => x + y, 0);
-  return (
-    <figure class="histogram" aria-label={`${all} events`}>
-      <div class="bars">{v.counts.map((n, i) => {
-        const begin = a + i * part, end = begin + part, label = `${n} from ${date(begin)} ${clock(begin)} to ${clock(end)}`;
-        return <button key={i} type="button" class="bar" disabled={!n} tabindex={n ? 0 : -1} title={label} aria-label={label} onClick={() => setQuery({ since: new Date(begin).toISOString(), until: new Date(end).toISOString() })}><span style={{ height: `${n ? Math.max(4, (n / most) * 100) : 0}%` }} /></button>;
-      })}</div>
-      <figcaption class="dim small"><span>{date(a)} {clock(a)}</span><span class="num">{all} events, at most {most} in a bar</span><span>{date(Date.parse(v.to))} {clock(Date.parse(v.to))}</span></figcaption>
-    </figure>
   );
 }

@@ -16,6 +16,7 @@ import download from "icon:download";
 import ellipsis from "icon:ellipsis";
 import eye from "icon:eye";
 import fileText from "icon:file-text";
+import gauge from "icon:gauge";
 import hand from "icon:hand";
 import history from "icon:history";
 import house from "icon:house";
@@ -47,7 +48,7 @@ import users from "icon:users";
 import x from "icon:x";
 
 const all = {
-  activity, arrowLeft, ban, bell, check, chevronRight, circleCheck, circleSlash, circleX, clock, copy, database, download, ellipsis, eye, fileText, hand, history,
+  activity, arrowLeft, ban, bell, check, chevronRight, circleCheck, circleSlash, circleX, clock, copy, database, download, ellipsis, eye, fileText, gauge, hand, history,
   house, info, keyRound, layers, logOut, menu, monitor, moon, pause, play, plug, plus, record, rotateCcw, scrollText, search, send, server, shieldAlert,
   shieldCheck, squareTerminal, sun, timer, triangleAlert, undo, user, users, x,
 };
