@@ -1,1 +1,0 @@
-import{a,b,c}from"./chunk-U2NRJEV6.js";import"./chunk-Z3RODNID.js";import"./chunk-B6GMUOZU.js";import"./chunk-4ARLJEPQ.js";import"./chunk-LGV6GJOO.js";import"./chunk-HX3QPIIR.js";import"./chunk-YFH4SNIB.js";import"./chunk-KEEDCSLH.js";export{b as AccessOf,c as default,a as grantOf};

@@ -1,1 +1,0 @@
-import{a,b}from"./chunk-UUBHB76G.js";import"./chunk-NSEBYJF5.js";import"./chunk-AZHPJZUE.js";import"./chunk-B6GMUOZU.js";import"./chunk-LGV6GJOO.js";import"./chunk-HX3QPIIR.js";import"./chunk-YFH4SNIB.js";import"./chunk-KEEDCSLH.js";export{b as Deny,a as default};

@@ -1,1 +1,0 @@
-import{a,b,c}from"./chunk-IVNHUC25.js";import"./chunk-UUBHB76G.js";import"./chunk-SNKVQ475.js";import"./chunk-I2LPWZT3.js";import"./chunk-NSEBYJF5.js";import"./chunk-AZHPJZUE.js";import"./chunk-B6GMUOZU.js";import"./chunk-LGV6GJOO.js";import"./chunk-HX3QPIIR.js";import"./chunk-YFH4SNIB.js";import"./chunk-KEEDCSLH.js";export{c as Decide,b as WhatPanel,a as default};

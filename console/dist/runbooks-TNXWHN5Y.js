@@ -1,1 +1,0 @@
-import{a,b}from"./chunk-SLTIS6EM.js";import"./chunk-R7XX5AWK.js";import"./chunk-4ARLJEPQ.js";import"./chunk-LGV6GJOO.js";import"./chunk-HX3QPIIR.js";import"./chunk-KEEDCSLH.js";export{b as default,a as runColumns};

@@ -1,1 +1,0 @@
-import{a,b,c}from"./chunk-WLPUIU56.js";import"./chunk-4Z3N2OS5.js";import"./chunk-4ARLJEPQ.js";import"./chunk-LGV6GJOO.js";import"./chunk-HX3QPIIR.js";import"./chunk-YFH4SNIB.js";import"./chunk-KEEDCSLH.js";export{a as OperationState,c as default,b as took};
