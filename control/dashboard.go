@@ -45,7 +45,7 @@ type MaskedSum struct {
 	Values uint64 `json:"values"`
 }
 
-// SinkState is how far what takes events elsewhere is behind.
+// SinkState is how late events are where they are sent.
 type SinkState struct {
 	Name  string    `json:"name"`
 	Since time.Time `json:"since,omitzero"` // since when events wait; zero: none do

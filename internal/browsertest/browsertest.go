@@ -17,9 +17,11 @@ import (
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/heapprofiler"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/performance"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -297,6 +299,27 @@ func axe(t testing.TB) string {
 		axeText = string(text)
 	})
 	return axeText
+}
+
+// Scripting is for how long scripts of the page have run since its beginning.
+func (b *Browser) Scripting() time.Duration {
+	b.t.Helper()
+	call(b, performance.Enable, performance.EnableParams{})
+	for _, m := range call(b, performance.GetMetrics, cdp.Empty{}).Metrics {
+		if m.Name == "ScriptDuration" {
+			return time.Duration(m.Value * float64(time.Second))
+		}
+	}
+	b.t.Fatal("the browser does not measure how long scripts run")
+	return 0
+}
+
+// Heap is how many bytes the page's scripts hold, once what they do not need is gone: objects, and the contents of buffers.
+func (b *Browser) Heap() (objects, buffers float64) {
+	b.t.Helper()
+	call(b, heapprofiler.CollectGarbage, cdp.Empty{})
+	use := call(b, runtime.GetHeapUsage, cdp.Empty{})
+	return use.UsedSize, use.BackingStorageSize
 }
 
 // Downloads has the browser keep what pages save in the directory that it returns, under the names that they ask for.

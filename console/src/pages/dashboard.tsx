@@ -100,7 +100,7 @@ function Shown({ of: v }: { of: Figures }) {
         </Board>}
         {m && <Board icon="scrollText" title="Record">
           <ul class="lines"><li>{m.recording ? <State tone="allow" icon="circleCheck" word="written" /> : <State tone="deny" icon="circleX" word="cannot be written" />}<span class="grow">the audit log</span></li>
-            {m.sinks.map((s) => { const late = s.since ? Date.now() - Date.parse(s.since) : 0; return <li key={s.name}>{late > 60_000 ? <State tone="review" icon="clock" word={`${span(late)} behind`} /> : <State tone="allow" icon="circleCheck" word="up to date" />}<bdi class="grow">{visible(s.name)}</bdi></li>; })}</ul>
+            {m.sinks.map((s) => { const late = s.since ? Date.now() - Date.parse(s.since) : 0; return <li key={s.name}>{late > 60_000 ? <State tone="review" icon="clock" word={`${span(late)} late`} /> : <State tone="allow" icon="circleCheck" word="up to date" />}<bdi class="grow">{visible(s.name)}</bdi></li>; })}</ul>
         </Board>}
       </div>
     </div>

@@ -181,7 +181,7 @@ function Outcome({ of: d, put }: { of: Desk; put: (text: string) => void }) {
   }
   const withRows = run.results.filter((r) => r.columns.length);
   const result = withRows[Math.min(which, withRows.length - 1)];
-  const step = run.plan && run.results[0]?.rows[0] ? plan(String(run.results[0].rows.map((r) => r[0]).join("\n"))) : null;
+  const step = run.plan && run.results[0]?.rows.length ? plan(String(run.results[0].rows.first.map((r) => r[0]).join("\n"))) : null;
   const show = want === "history" || want === "messages" ? want : step ? "plan" : result || run.save && !run.failure ? "rows" : "messages";
   return (
     <section class="outcome" aria-label="Result">

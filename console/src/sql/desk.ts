@@ -1,12 +1,13 @@
 import { signal } from "@preact/signals";
 import { at, lost as loggedOut } from "../api";
+import { Rows } from "./rows";
 import { socketURL, type Held, type SessionInfo } from "../term/socket";
 
 export type Cell = string | null | [string, number];
 export interface Column { name: string; type: string }
 export interface Masked { name: string; class?: string; why: string }
 export interface Notice { severity: string; code?: string; message: string; detail?: string; hint?: string; position?: number }
-export interface Result { columns: Column[]; rows: Cell[][]; tag: string; count: number; done: boolean }
+export interface Result { columns: Column[]; rows: Rows; tag: string; count: number; done: boolean }
 /** A file of rows, which the gateway has written. */
 export interface Saved { name: string; parts: Blob[]; bytes: number; rows: number; cut: boolean; short: number; sha256: string; url: string }
 export type Kind = "csv" | "json";
@@ -72,6 +73,8 @@ export class Desk {
     this.change();
   }
 
+  private rows() { return new Rows(() => this.change()); }
+
   private change() {
     if (this.drawing) return;
     this.drawing = requestAnimationFrame(() => { this.drawing = 0; this.turn.value++; });
@@ -94,7 +97,7 @@ export class Desk {
         if (!f.run) { this.held.value = f; break; }
         if (r) { r.held = f; r.state = "held"; }
         break;
-      case "result": r?.results.push({ columns: f.columns, rows: [], tag: "", count: 0, done: false }); if (r) { r.state = "running"; r.held = null; if (f.file) r.files.push({ name: f.file, parts: [], bytes: 0, rows: 0, cut: false, short: 0, sha256: "", url: "" }); } break;
+      case "result": r?.results.push({ columns: f.columns, rows: this.rows(), tag: "", count: 0, done: false }); if (r) { r.state = "running"; r.held = null; if (f.file) r.files.push({ name: f.file, parts: [], bytes: 0, rows: 0, cut: false, short: 0, sha256: "", url: "" }); } break;
       case "rows": {
         const result = r?.results[r.results.length - 1];
         if (result) for (const row of f.rows) result.rows.push(row);
@@ -107,7 +110,7 @@ export class Desk {
       case "end": {
         if (!r) break;
         let result = r.results[r.results.length - 1];
-        if (!result || result.done) { result = { columns: [], rows: [], tag: "", count: 0, done: false }; r.results.push(result); }
+        if (!result || result.done) { result = { columns: [], rows: this.rows(), tag: "", count: 0, done: false }; r.results.push(result); }
         result.tag = f.tag ?? "";
         result.count = f.rows;
         result.done = true;
@@ -181,7 +184,7 @@ export class Desk {
     this.history.value = [run, ...this.history.value.filter((r) => r.text !== text)].slice(0, 50);
     // Of earlier runs the rows are not kept.
     for (const r of this.history.value.slice(1)) {
-      for (const x of r.results) x.rows = [];
+      for (const x of r.results) x.rows.clear();
       for (const x of r.files.splice(0)) if (x.url) URL.revokeObjectURL(x.url);
     }
     const start = () => { this.busy.value = true; this.send({ type: "run", run: run.number, text, ...(save ? { save } : { rows: plan ? 100_000 : portion }) }); };

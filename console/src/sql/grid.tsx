@@ -16,7 +16,8 @@ export function Grid({ of: r, turn, columns: masked, resource }: { of: Result; t
   const [top, setTop] = useState(0);
   const [seen, setSeen] = useState(400);
   const [at, setAt] = useState<[number, number]>([-1, 0]);
-  const [looking, setLooking] = useState<[number, number] | null>(null);
+  const [looking, setLooking] = useState<{ x: number; cell: Cell } | null>(null);
+  const look = (y: number, x: number) => { const row = r.rows.at(y); if (row) setLooking({ x, cell: row[x] }); };
   const [why, setWhy] = useState<Masked | null>(null);
   useLayoutEffect(() => {
     const el = box.current!;
@@ -30,7 +31,7 @@ export function Grid({ of: r, turn, columns: masked, resource }: { of: Result; t
   const hidden = new Map(masked.map((m) => [m.name, m]));
   const widths = useMemo(() => r.columns.map((c, i) => {
     let n = c.name.length + c.type.length * 0.8 + 4 + (hidden.has(c.name) ? 11 : 0);
-    for (let j = 0; j < Math.min(60, r.rows.length); j++) n = Math.max(n, Math.min(44, short(r.rows[j][i]).length + 2));
+    for (const row of r.rows.first.slice(0, 60)) n = Math.max(n, Math.min(44, short(row[i]).length + 2));
     return Math.round(Math.max(64, n * 7.4));
   }), [r, ready, masked]);
   const whole = widths.reduce((a, b) => a + b, 56);
@@ -50,7 +51,7 @@ export function Grid({ of: r, turn, columns: masked, resource }: { of: Result; t
     const page = Math.max(1, Math.floor(seen / height) - 2);
     const moves: Record<string, [number, number]> = { ArrowDown: [1, 0], ArrowUp: [-1, 0], ArrowRight: [0, 1], ArrowLeft: [0, -1], PageDown: [page, 0], PageUp: [-page, 0], Home: [-1e9, 0], End: [1e9, 0] };
     if (moves[e.key]) { e.preventDefault(); move(...moves[e.key]); }
-    if (e.key === "Enter" && at[0] >= 0) { e.preventDefault(); setLooking(at); }
+    if (e.key === "Enter" && at[0] >= 0) { e.preventDefault(); look(...at); }
   };
   return (
     <>
@@ -68,15 +69,15 @@ export function Grid({ of: r, turn, columns: masked, resource }: { of: Result; t
           })}
         </div>
         <div style={{ height: `${first * height}px` }} role="presentation" />
-        {r.rows.slice(first, last).map((row, j) => {
-          const y = first + j;
+        {Array.from({ length: last - first }, (_, j) => {
+          const y = first + j, row = r.rows.at(y);
           return (
-            <div key={y} class="grid-row" role="row" aria-rowindex={y + 2} style={{ width: `${whole}px` }} data-at={y === at[0] || undefined}>
+            <div key={y} class="grid-row" role="row" aria-rowindex={y + 2} aria-busy={!row || undefined} style={{ width: `${whole}px` }} data-at={y === at[0] || undefined}>
               <span role="rowheader" class="grid-number" style={{ width: "56px" }}>{(y + 1).toLocaleString("en")}</span>
-              {row.map((c, x) => (
+              {row?.map((c, x) => (
                 <span key={x} role="gridcell" aria-selected={y === at[0] && x === at[1]} style={{ width: `${widths[x]}px` }}
                   class={"grid-cell" + (c === null ? " null" : "") + (numeric.test(r.columns[x].type) ? " end" : "") + (hidden.has(r.columns[x].name) ? " masked" : "")}
-                  onClick={() => { setAt([y, x]); box.current?.focus({ preventScroll: true }); }} onDblClick={() => setLooking([y, x])}>
+                  onClick={() => { setAt([y, x]); box.current?.focus({ preventScroll: true }); }} onDblClick={() => look(y, x)}>
                   {c === null ? "NULL" : typeof c === "string" ? one(c) : <>{one(c[0])} <span class="dim">{bytes(c[1])}</span></>}
                 </span>
               ))}
@@ -85,7 +86,7 @@ export function Grid({ of: r, turn, columns: masked, resource }: { of: Result; t
         })}
         <div style={{ height: `${(r.rows.length - last) * height}px` }} role="presentation" />
       </div>
-      {looking && <Inspect name={r.columns[looking[1]].name} type={r.columns[looking[1]].type} of={r.rows[looking[0]]?.[looking[1]] ?? null} why={hidden.get(r.columns[looking[1]].name)} close={() => { setLooking(null); box.current?.focus(); }} />}
+      {looking && <Inspect name={r.columns[looking.x].name} type={r.columns[looking.x].type} of={looking.cell} why={hidden.get(r.columns[looking.x].name)} close={() => { setLooking(null); box.current?.focus(); }} />}
       {why && <Why of={why} resource={resource} close={() => setWhy(null)} />}
     </>
   );
