@@ -301,16 +301,16 @@ func axe(t testing.TB) string {
 	return axeText
 }
 
-// Scripting is for how long scripts of the page have run since its beginning.
+// Scripting is how much CPU time scripts of the page have taken since its beginning.
 func (b *Browser) Scripting() time.Duration {
 	b.t.Helper()
-	call(b, performance.Enable, performance.EnableParams{})
+	call(b, performance.Enable, performance.EnableParams{TimeDomain: performance.EnableTimeDomainThreadTicks})
 	for _, m := range call(b, performance.GetMetrics, cdp.Empty{}).Metrics {
 		if m.Name == "ScriptDuration" {
 			return time.Duration(m.Value * float64(time.Second))
 		}
 	}
-	b.t.Fatal("the browser does not measure how long scripts run")
+	b.t.Fatal("the browser does not measure what scripts take")
 	return 0
 }
 

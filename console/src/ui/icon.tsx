@@ -1,4 +1,4 @@
-import { h } from "preact";
+import { Component, h } from "preact";
 import activity from "icon:activity";
 import arrowLeft from "icon:arrow-left";
 import ban from "icon:ban";
@@ -55,12 +55,18 @@ const all = {
 
 export type IconName = keyof typeof all;
 
-/** An icon. It always goes with a word, so that it is hidden from those who listen. */
-export function Icon({ name, size = 16 }: { name: IconName; size?: 12 | 14 | 16 | 20 }) {
-  return h("svg", {
-    class: "icon", width: size, height: size, viewBox: "0 0 24 24", fill: "none", stroke: "currentColor", "stroke-width": 2,
-    "stroke-linecap": "round", "stroke-linejoin": "round", "aria-hidden": "true",
-  } as any, all[name].map(([tag, attributes]) => h(tag as any, attributes)));
+interface Shown { name: IconName; size?: 12 | 14 | 16 | 20 }
+
+/** An icon. It always goes with a word, so that it is hidden from those who listen. One that stays the same is not looked at again. */
+export class Icon extends Component<Shown> {
+  override shouldComponentUpdate(next: Shown) { return next.name !== this.props.name || next.size !== this.props.size; }
+
+  override render({ name, size = 16 }: Shown) {
+    return h("svg", {
+      class: "icon", width: size, height: size, viewBox: "0 0 24 24", fill: "none", stroke: "currentColor", "stroke-width": 2,
+      "stroke-linecap": "round", "stroke-linejoin": "round", "aria-hidden": "true",
+    } as any, all[name].map(([tag, attributes]) => h(tag as any, attributes)));
+  }
 }
 
 /** The gateway's sign: two doors, one after the other. */

@@ -35,8 +35,8 @@ export function List<T>({ items, id, columns, label, open, actions, empty, more 
     return () => seen.disconnect();
   }, [items.length === 0]);
 
-  const first = Math.max(0, Math.floor(top / row) - 8);
-  const last = Math.min(items.length, Math.ceil((top + height) / row) + 8);
+  const first = Math.max(0, Math.floor(top / row) - 5);
+  const last = Math.min(items.length, Math.ceil((top + height) / row) + 5);
   useEffect(() => { if (more && last >= items.length - 20) more(); }, [last, items.length]);
 
   // The row is chosen by what it is about: others come and go meanwhile. Keys come faster than the page is drawn, and go by what is
@@ -72,6 +72,21 @@ export function List<T>({ items, id, columns, label, open, actions, empty, more 
     "--wide": columns.map((c) => c.width).join(" "), "--narrow": columns.filter((c) => !c.wide).map((c) => c.width).join(" "),
   }) as CSSProperties, [columns]);
 
+  // A row that leaves the sight gives its elements to one that comes: making them anew takes most of the time of a frame. What is in sight keeps
+  // its own, and the focus does not go on to another row with them.
+  const places = useRef(new Map<string, number>());
+  const visible = items.slice(first, last).map((item) => [id(item), item] as const);
+  const next = new Map<string, number>(visible.map(([key]) => [key, places.current.get(key) ?? -1]));
+  const free = [...places.current].filter(([key]) => !next.has(key)).map(([, place]) => place);
+  let count = Math.max(-1, ...places.current.values()) + 1;
+  for (const [key, place] of next) if (place < 0) next.set(key, free.shift() ?? count++);
+  const focused = box.current?.querySelector<HTMLElement>(".row:focus-within")?.dataset.key;
+  useLayoutEffect(() => {
+    if (focused !== undefined && !next.has(focused)) box.current?.focus({ preventScroll: true });
+    // What nobody took is not there any more, so that places are as many as rows.
+    places.current = next;
+  });
+
   if (items.length === 0) return <>{empty}</>;
   const onKey = (e: KeyboardEvent) => {
     if (e.key === "ArrowDown") { e.preventDefault(); move(1); }
@@ -85,8 +100,8 @@ export function List<T>({ items, id, columns, label, open, actions, empty, more 
       </div>
       <div class="rows" ref={box} tabindex={0} role="rowgroup" aria-label={label} onKeyDown={onKey} onScroll={(e) => setTop(e.currentTarget.scrollTop)}>
         <div style={{ height: `${first * row}px` }} role="presentation" />
-        {items.slice(first, last).map((item, i) => (
-          <div key={id(item)} class="row" role="row" aria-rowindex={first + i + 2} data-at={first + i === at || undefined} aria-current={first + i === at || undefined}
+        {visible.map(([key, item], i) => (
+          <div key={next.get(key)} data-key={key} class="row" role="row" aria-rowindex={first + i + 2} data-at={first + i === at || undefined} aria-current={first + i === at || undefined}
             onClick={(e) => { choose(item); if (open && !(e.target as Element).closest("a,button,input")) open(item); }}>
             {columns.map((c) => <div key={c.head} role="cell" class={cell(c)}>{c.cell(item)}</div>)}
           </div>
