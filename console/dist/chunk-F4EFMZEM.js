@@ -1,0 +1,1 @@
+import{j as e}from"./chunk-PIRARTJL.js";var s=t=>location.origin.replace(/^http/,"ws")+e+t;var n=t=>t<1024?`${t} B`:t<1048576?`${(t/1024).toFixed(1)} KiB`:`${(t/1048576).toFixed(1)} MiB`;export{s as a,n as b};

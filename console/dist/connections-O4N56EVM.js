@@ -1,1 +1,0 @@
-import{a,b,c}from"./chunk-KS5JELXC.js";import"./chunk-4HQEMBAL.js";import"./chunk-YPWVME3S.js";import"./chunk-BSZA3WKN.js";import"./chunk-H6DZ25BZ.js";import"./chunk-RMZLC5SH.js";import"./chunk-4S3E5WFZ.js";import"./chunk-65FFIXV6.js";export{b as AccessOf,c as default,a as grantOf};

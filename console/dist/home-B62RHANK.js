@@ -1,1 +1,0 @@
-import{a,b}from"./chunk-B7TVMIAF.js";import"./chunk-I72W7PML.js";import"./chunk-ZKEMOLJ4.js";import"./chunk-YPWVME3S.js";import"./chunk-H6DZ25BZ.js";import"./chunk-RMZLC5SH.js";import"./chunk-4S3E5WFZ.js";import"./chunk-65FFIXV6.js";export{b as Deny,a as default};

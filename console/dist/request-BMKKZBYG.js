@@ -1,1 +1,0 @@
-import{a,b,c}from"./chunk-N4UHHC2X.js";import"./chunk-B7TVMIAF.js";import"./chunk-5NRYH3T4.js";import"./chunk-GXPFNXCZ.js";import"./chunk-I72W7PML.js";import"./chunk-ZKEMOLJ4.js";import"./chunk-YPWVME3S.js";import"./chunk-H6DZ25BZ.js";import"./chunk-RMZLC5SH.js";import"./chunk-4S3E5WFZ.js";import"./chunk-65FFIXV6.js";export{c as Decide,b as WhatPanel,a as default};

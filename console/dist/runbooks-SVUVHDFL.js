@@ -1,1 +1,0 @@
-import{a,b}from"./chunk-VFSY54BC.js";import"./chunk-AGXUOAR6.js";import"./chunk-BSZA3WKN.js";import"./chunk-H6DZ25BZ.js";import"./chunk-RMZLC5SH.js";import"./chunk-65FFIXV6.js";export{b as default,a as runColumns};

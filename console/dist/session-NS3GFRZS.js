@@ -1,1 +1,0 @@
-import{a,b,c}from"./chunk-5WCIH6ER.js";import"./chunk-MMWV52EI.js";import"./chunk-BSZA3WKN.js";import"./chunk-H6DZ25BZ.js";import"./chunk-RMZLC5SH.js";import"./chunk-4S3E5WFZ.js";import"./chunk-65FFIXV6.js";export{a as OperationState,c as default,b as took};
