@@ -20,6 +20,7 @@ import (
 	"github.com/chromedp/cdproto/heapprofiler"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/performance"
 	"github.com/chromedp/cdproto/runtime"
@@ -312,6 +313,12 @@ func (b *Browser) Scripting() time.Duration {
 	}
 	b.t.Fatal("the browser does not measure what scripts take")
 	return 0
+}
+
+// Unheard has the browser not tell any more what goes over the network. Where that is much, telling it costs more than the page itself.
+func (b *Browser) Unheard() {
+	b.t.Helper()
+	call(b, network.Disable, cdp.Empty{})
 }
 
 // Heap is how many bytes the page's scripts hold, once what they do not need is gone: objects, and the contents of buffers.

@@ -45,6 +45,7 @@ export class Desk {
   private received = 0;
   private wanted: (() => void)[] = [];
   private drawing = 0;
+  private later = 0;
 
   constructor(readonly resource: string, readonly account: string, readonly database: string) { this.connect(); }
 
@@ -104,7 +105,9 @@ export class Desk {
         // The length in bytes, of which the gateway sends no more than are acknowledged.
         this.received += /^[\x00-\x7f]*$/.test(text) ? length : new TextEncoder().encode(text).length;
         this.send({ type: "ack", received: this.received });
-        break;
+        // Drawing takes longer than taking rows: it waits for others.
+        this.later ||= setTimeout(() => { this.later = 0; this.change(); }, 100);
+        return;
       }
       case "paused": if (r) r.state = "paused"; break;
       case "end": {
