@@ -202,6 +202,9 @@ func (f *File) validateRecognizers(d *decoder) *detect.Detector {
 		}
 		c.Patterns = append(c.Patterns, one)
 	}
+	if c.Patterns == nil {
+		return detect.Default()
+	}
 	detector, err := detect.New(c)
 	if err != nil {
 		d.problem(f.Masking[0].Line, "", "masking: %v", err)
