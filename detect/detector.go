@@ -16,6 +16,7 @@ import (
 type Detector struct {
 	triggers *triggers
 	nodes    []shapeNode
+	numerals numerals
 	patterns [2][maxWord + 1][]pattern // by how many digits, or letters, they begin with
 	runs     [2][maxWord + 1]uint32    // the lengths of the runs of letters and digits that they begin with, as bits
 	spaced   [maxWord + 1]bool         // whether a pattern that begins with so many digits goes on with a space
@@ -356,8 +357,9 @@ func (p *Detector) literal(l literal) error {
 	return errMalformed
 }
 
-// index makes the lists of literals, the longest first.
+// index makes the lists of literals, the longest first, and what is known of plain numbers.
 func (p *Detector) index() {
+	p.numerals = numeralsOf(p.nodes, p.literals)
 	slices.SortStableFunc(p.literals, func(a, b literal) int { return cmp.Compare(len(b.text), len(a.text)) })
 	p.triggers = newTriggers()
 	p.triggers.add(p.literals)

@@ -70,7 +70,7 @@ func (s *scan) tagged(taken func(start, end int) bool) (added bool) {
 	s.names = s.plan.prose.Find(s.names[:0], &s.tagger, s.src, taken)
 	for _, n := range s.names {
 		if n.Kind == prose.Person {
-			if n.Start, n.End = bareName(s.src, n.Start, n.End); n.Start == n.End || s.catalogue(n) {
+			if n.Start, n.End = bareName(s.src, n.Start, n.End); n.Start == n.End || s.catalogue(n) || s.symbol(n) {
 				continue
 			}
 		}
@@ -83,6 +83,22 @@ func (s *scan) tagged(taken func(start, end int) bool) (added bool) {
 		}
 	}
 	return added
+}
+
+// symbol reports whether n ends with the symbol of a thing, as in "Hafnium Nh, joule", in
+// a line that is not a sentence, and in which neither a label nor a greeting comes before n.
+func (s *scan) symbol(n prose.Name) bool {
+	last := bytes.LastIndexByte(s.src[:n.End], ' ') + 1
+	if n.End-last > 2 || last < 2 {
+		return false
+	}
+	first := min(last-1, n.Start)
+	for first > 0 && letterByte[s.src[first-1]] {
+		first--
+	}
+	line := s.src[bytes.LastIndexByte(s.src[:first], '\n')+1 : first]
+	return bytes.IndexByte(line, ':') < 0 && !within(greetings, wordBefore(line, len(line))) &&
+		s.plan.prose.Symbol(&s.tagger, s.src[first:n.End]) && s.terse(n)
 }
 
 // terse reports whether n is in a short line that has no word of a sentence.

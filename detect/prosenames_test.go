@@ -64,3 +64,37 @@ func TestNamesOfNobody(t *testing.T) {
 		require.Equal(t, want, found, text)
 	}
 }
+
+// A symbol of two letters after a word that names nobody is nobody, unless a label, a title, a
+// greeting or a sentence says otherwise, or one of the two is a known name.
+func TestSymbolsAreNobody(t *testing.T) {
+	for text, want := range map[string]string{
+		"Hafnium Nh, joule":                      "",
+		"Radium Sc, volt":                        "",
+		"Zinc Nb, lumen":                         "",
+		"Aisle Qx, shelf 4":                      "",
+		"Terminal Gz, gate four":                 "",
+		"Route Bz, express":                      "",
+		"unit\nHafnium Nh, joule":                "",
+		"Owner: Hafnium Nh, joule":               "Hafnium Nh",
+		"Hafnium Nh was late and she has called": "Hafnium Nh",
+		"Mr Vy, manager":                         "Vy",
+		"Dr Bo, cardiology":                      "Bo",
+		"Yara Ng, manager":                       "Yara Ng",
+		"Tran Vy, manager":                       "Tran Vy",
+		"Anna Li, manager":                       "Anna Li",
+		"Wei Xu, analyst":                        "Wei Xu",
+		"Oyelaran Ty, manager":                   "Oyelaran Ty",
+		"Contact: Oyelaran Ty":                   "Oyelaran Ty",
+		"NGUYEN VY, manager":                     "NGUYEN VY",
+		"Hafnium N., joule":                      "Hafnium N.",
+	} {
+		found := ""
+		for _, f := range Default().Find(nil, []byte(text)) {
+			if f.Type == Person {
+				found += text[f.Start:f.End]
+			}
+		}
+		require.Equal(t, want, found, text)
+	}
+}

@@ -215,10 +215,15 @@ func BenchmarkRows(bench *testing.B) {
 		plainColumn("note", 25, false), plainColumn("created_at", 1184, false),
 	}
 	harmless := [][]byte{b("123456"), b("Blue umbrella"), b("AB-1234"), b("active"), in[4], in[5]}
+	numbers := []proxy.ShapeColumn{
+		plainColumn("id", oidInt8, false), plainColumn("amount", oidNumeric, false), plainColumn("total", oidNumeric, false), plainColumn("ratio", 701, false),
+		plainColumn("quantity", oidInt4, false), plainColumn("parent", oidInt8, false),
+	}
+	plain := [][]byte{b("10234567"), b("1234.56"), b("-99871.05"), b("0.73492817"), b("12"), b("9182736450")}
 	for name, c := range map[string]struct {
 		columns []proxy.ShapeColumn
 		in      [][]byte
-	}{"masked": {columns, in}, "clean": {clear, harmless}} {
+	}{"masked": {columns, in}, "clean": {clear, harmless}, "numbers": {numbers, plain}} {
 		bench.Run(name, func(bench *testing.B) {
 			row := newRows(bench, Config{}, "SELECT * FROM t", c.columns...)
 			values := make([][]byte, len(c.in))

@@ -9,11 +9,14 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/semver"
 )
 
 const module = "github.com/sallyport/sallyport"
@@ -409,4 +412,38 @@ func TestGoMod(t *testing.T) {
 		}
 	}
 	require.Contains(t, string(b), "module "+module+"\n")
+}
+
+// TestModulesOfTheirOwn: a module that requires this one asks for no older version of a
+// module than this one does. Else Go refuses to build it, as it did with make quality.
+func TestModulesOfTheirOwn(t *testing.T) {
+	b, err := os.ReadFile("../../go.mod")
+	require.NoError(t, err)
+	root, err := modfile.Parse("go.mod", b, nil)
+	require.NoError(t, err)
+	wanted := map[string]string{}
+	for _, r := range root.Require {
+		wanted[r.Mod.Path] = r.Mod.Version
+	}
+	files, err := filepath.Glob("../../*/*/go.mod")
+	require.NoError(t, err)
+	compared := 0
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		require.NoError(t, err)
+		m, err := modfile.Parse(file, b, nil)
+		require.NoError(t, err)
+		if !slices.ContainsFunc(m.Require, func(r *modfile.Require) bool { return r.Mod.Path == module }) {
+			continue
+		}
+		for _, r := range m.Require {
+			if want := wanted[r.Mod.Path]; want != "" {
+				compared++
+				if semver.Compare(r.Mod.Version, want) < 0 {
+					t.Errorf("%s: %s is at %s, and this module requires %s: run go mod tidy there.", file, r.Mod.Path, r.Mod.Version, want)
+				}
+			}
+		}
+	}
+	require.NotZero(t, compared)
 }

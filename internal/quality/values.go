@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"slices"
 
 	"github.com/nyaruka/phonenumbers"
 )
@@ -55,12 +57,12 @@ var regions = map[string]string{
 func makePhones(r *rand.Rand, locales map[string]bool) map[string][]string {
 	m := map[string][]string{}
 	const each = 60
-	for region := range phonenumbers.GetSupportedRegions() {
+	for _, region := range slices.Sorted(maps.Keys(phonenumbers.GetSupportedRegions())) {
 		for _, n := range variants(r, region, 4) {
 			m[""] = append(m[""], phonenumbers.Format(n, phonenumbers.INTERNATIONAL), phonenumbers.Format(n, phonenumbers.E164))
 		}
 	}
-	for locale := range locales {
+	for _, locale := range slices.Sorted(maps.Keys(locales)) {
 		region := regions[locale]
 		if region == "" && len(locale) >= 5 {
 			region = locale[3:5]

@@ -100,3 +100,18 @@ func (m *Model) Capitalised(t *Tagger, line []byte) (words, common int) {
 	}
 	return words, common
 }
+
+// Symbol reports whether the last word of text is a symbol or a code such as that of an
+// element, and no part of a name: two letters, a capital and a small one, that no list of
+// names has, after a word with a capital that is neither a known name nor a title.
+func (m *Model) Symbol(t *Tagger, text []byte) bool {
+	const longest = 60
+	if len(text) > longest || t.read(text, 0) < len(text) || len(t.tokens) < 2 {
+		return false
+	}
+	m.look(t.tokens)
+	before, last := &t.tokens[len(t.tokens)-2], &t.tokens[len(t.tokens)-1]
+	const listed = flagGiven | flagFamily
+	return last.flags&(flagWord|flagCapital|flagAll|flagDot|listed) == flagWord|flagCapital && last.length == 2 &&
+		before.flags&(flagWord|flagCapital|flagInitial|flagTitle|listed) == flagWord|flagCapital && last.start == before.end+1
+}
