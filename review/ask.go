@@ -25,6 +25,7 @@ type Ask struct {
 	Reason            string
 	Remote            string // where she is, for who decides
 	extends           string // the request that it extends; empty: none
+	connects          bool   // it is asked for by connecting, which any request does that waits and would let her in
 }
 
 // Errors of what is asked for. They are matched by errors whose texts are fit for who asks.
@@ -137,6 +138,13 @@ func (r *Request) same(o *Request) bool {
 		a.From.Equal(b.From) && slices.Equal(a.Actions, b.Actions)
 }
 
+// admits reports whether o, which somebody makes by connecting, need not be made because r would let her in, whatever else r asks for.
+func (r *Request) admits(o *Request) bool {
+	a, b := r.Access, o.Access
+	return a != nil && !b.Auto && a.Extends == "" && a.Target == b.Target && r.Requester == o.Requester && r.For == o.For && r.Resource == o.Resource &&
+		(r.Account == "" || r.Account == o.Account) && a.Rule == b.Rule && !a.From.After(o.Created)
+}
+
 // Ask makes a request. Where the same is asked for already, and waits, that one is returned.
 func (d *Desk) Ask(ctx context.Context, who *proxy.Identity, a Ask) (*Request, error) {
 	r, err := d.plan(who, &a)
@@ -157,7 +165,8 @@ func (d *Desk) Ask(ctx context.Context, who *proxy.Identity, a Ask) (*Request, e
 			lately++
 		}
 		state := k.request.State
-		if (state == Pending || state == Approved && r.Access.Auto && k.request.due(r.Created) == "" && !k.request.spent(r.Created)) && k.request.same(r) {
+		if (state == Pending || state == Approved && r.Access.Auto && k.request.due(r.Created) == "" && !k.request.spent(r.Created)) && k.request.same(r) ||
+			a.connects && state == Pending && k.request.admits(r) && (there == nil || k.request.Created.After(there.Created)) {
 			other := k.request.clone()
 			there = &other
 		}
@@ -203,21 +212,28 @@ func (d *Desk) Ask(ctx context.Context, who *proxy.Identity, a Ask) (*Request, e
 	return r, nil
 }
 
-// Denied returns the request by which somebody was denied the same rule at the same resource within the last minutes; nil: none. Who
-// connects again and again does not have people decide again and again.
+// Denied returns the request by which somebody was denied the same rule at the same resource within the last minutes; nil: none, or she
+// has asked again since, and that waits or was granted. Who connects again and again does not have people decide again and again.
 func (d *Desk) Denied(who *proxy.Identity, a *Ask) *Request {
 	since := d.now().Add(-AskedWithin)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	var last *Request
 	for _, k := range d.known {
 		r := &k.request
-		if r.Access != nil && r.State == Denied && latest(r.DecidedAt).After(since) && r.Requester == who.Subject && r.For == who.OnBehalfOf &&
-			r.Resource == a.Resource && r.Account == a.Account && r.Access.Rule == a.Terms.Rule {
-			denied := r.clone()
-			return &denied
+		if r.Access == nil || r.Requester != who.Subject || r.For != who.OnBehalfOf || r.Resource != a.Resource || r.Account != "" && r.Account != a.Account || r.Access.Rule != a.Terms.Rule {
+			continue
+		}
+		counts := r.State == Pending || r.Access.Grant != nil || r.State == Denied && latest(r.DecidedAt).After(since)
+		if counts && (last == nil || r.Created.After(last.Created) || r.Created.Equal(last.Created) && r.State == Denied) {
+			last = r
 		}
 	}
-	return nil
+	if last == nil || last.State != Denied {
+		return nil
+	}
+	denied := last.clone()
+	return &denied
 }
 
 // turn waits until nobody else makes a request for a person, who makes one at a time: several that come at once are found to be the
