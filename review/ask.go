@@ -145,7 +145,8 @@ func (r *Request) admits(o *Request) bool {
 		(r.Account == "" || r.Account == o.Account) && a.Rule == b.Rule && !a.From.After(o.Created)
 }
 
-// Ask makes a request. Where the same is asked for already, and waits, that one is returned.
+// Ask makes a request. Where the same is asked for already, and waits, that one is returned, with the reason that is given now: people
+// have not decided about it by another one.
 func (d *Desk) Ask(ctx context.Context, who *proxy.Identity, a Ask) (*Request, error) {
 	r, err := d.plan(who, &a)
 	if err != nil {
@@ -186,8 +187,10 @@ func (d *Desk) Ask(ctx context.Context, who *proxy.Identity, a Ask) (*Request, e
 	}
 	d.mu.Unlock()
 	switch {
-	case there != nil:
+	case there != nil && (a.connects || there.State != Pending || there.Access.Reason == r.Access.Reason):
 		return there, nil
+	case there != nil:
+		return d.askAgain(ctx, there.ID, r)
 	case follows != nil:
 		return nil, fmt.Errorf("%w: request %s extends it already: change that, or withdraw it", ErrAsk, follows.ID)
 	case r.Access.Auto && granted >= MaxGranted:
@@ -210,6 +213,24 @@ func (d *Desk) Ask(ctx context.Context, who *proxy.Identity, a Ask) (*Request, e
 	}
 	d.see(r, version)
 	return r, nil
+}
+
+// askAgain gives a request that waits the reason of n, which asks for the same. Approvals that were given for the one of before are not
+// taken away by the way: who made it says so by an edit.
+func (d *Desk) askAgain(ctx context.Context, id string, n *Request) (*Request, error) {
+	return d.change(ctx, id, func(r *Request, now time.Time) (step, error) {
+		if err := r.pending(now); err != nil {
+			return step{}, err
+		}
+		if !r.same(n) {
+			return step{}, fmt.Errorf("%w: request %s was changed at this moment: ask again", ErrAsk, r.ID)
+		}
+		if slices.ContainsFunc(r.Access.Votes, func(v VoteRecord) bool { return !v.Lost }) {
+			return step{}, fmt.Errorf("%w: request %s asks for the same, and was approved by some for another reason: edit its reason, and everybody approves anew, or leave it as it is", ErrAsk, r.ID)
+		}
+		again := n.clone()
+		return r.become(&again, now)
+	})
 }
 
 // Denied returns the request by which somebody was denied the same rule at the same resource within the last minutes; nil: none, or she

@@ -79,8 +79,14 @@ access:
 	as("dora", exitOK, "requests", "cancel", id(out))
 
 	// She changes what she asks for: what is wider is approved anew, what is narrower is not.
-	request := id(as("dora", exitOK, "request", "shop", "--for", "1h", "--ops", "read", "--reason", "fix a note"))
+	request := id(as("dora", exitOK, "request", "shop", "--for", "1h", "--ops", "read", "--reason", "note"))
+	again := as("dora", exitOK, "request", "shop", "--for", "1h", "--ops", "read", "--reason", "fix a note")
+	require.Contains(t, again, request+" is pending")
+	require.Contains(t, again, "it was there already, and approvers read the reason fix a note")
+	require.Equal(t, "fix a note", show(request).Access.Reason)
 	as("olga", exitOK, "approve", request)
+	require.Contains(t, as("dora", exitUsage, "request", "shop", "--for", "1h", "--ops", "read", "--reason", "drop it"), "was approved by some for another reason")
+	require.Equal(t, "fix a note", show(request).Access.Reason)
 	require.Contains(t, as("dora", exitUsage, "requests", "edit", request), "with one of --for, --ops, --start and --reason")
 	require.Contains(t, as("dora", exitUsage, "requests", "edit", request, "--for", "9h"), "at most 8h")
 	as("otto", exitNotFound, "requests", "edit", request, "--for", "30m")
@@ -101,7 +107,7 @@ access:
 	require.Contains(t, as("olga", exitOK, "approve", request), "is approved until")
 	first := show(request)
 	require.Equal(t, []string{"connect", "read", "write"}, first.Access.Grant.Actions)
-	require.Equal(t, 3, first.Access.Revision)
+	require.Equal(t, 4, first.Access.Revision)
 
 	// More time, in a session that is open.
 	db, err := pgconn.Connect(ctx, conn)
