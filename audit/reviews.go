@@ -56,7 +56,7 @@ func (l *Log) Reviews(since time.Time) ([]proxy.RequestNote, error) {
 		}
 		n := proxy.RequestNote{
 			ID: e.Request, State: strings.TrimPrefix(e.Type, ReviewPrefix), Hash: e.Hash, Requester: e.User, For: e.For, Session: e.Session, Operation: e.Op,
-			DecidedBy: e.DecidedBy, Channel: e.Channel, Resource: e.Resource, Account: e.Account, Mark: e.Mark, Signed: e.Signed,
+			DecidedBy: e.DecidedBy, Channel: e.Channel, Resource: e.Resource, Account: e.Account, Mark: e.Mark, Signed: e.Signed, Rows: e.Rows,
 		}
 		if e.Rule != "" {
 			n.Rules = []string{e.Rule}

@@ -25,6 +25,7 @@ type Ask struct {
 	Reason            string
 	Remote            string // where she is, for who decides
 	extends           string // the request that it extends; empty: none
+	rows              uint64 // as many as there may be of what it extends, or of what it was before; 0: any
 	connects          bool   // it is asked for by connecting, which any request does that waits and would let her in
 }
 
@@ -85,7 +86,7 @@ func (d *Desk) plan(who *proxy.Identity, a *Ask) (*Request, error) {
 	r := &Request{
 		ID: newRequestID(), State: Pending, Requester: who.Subject, For: who.OnBehalfOf, Creators: creators(who), Resource: a.Resource, Account: a.Account, Message: t.Message,
 		Created: now, Deadline: now.Add(t.Decide),
-		Access: &Access{Rule: t.Rule, Actions: slices.Clone(actions), Seconds: int64(length / time.Second), Reason: reason, Remote: a.Remote, Stages: slices.Clone(t.Stages), Target: t.Target, Uses: t.Uses, Reuse: int64(t.Reuse / time.Second)},
+		Access: &Access{Rule: t.Rule, Actions: slices.Clone(actions), Seconds: int64(length / time.Second), Reason: reason, Remote: a.Remote, Stages: slices.Clone(t.Stages), Target: t.Target, Uses: t.Uses, Reuse: int64(t.Reuse / time.Second), Rows: a.rows},
 	}
 	if r.Access.Extends = a.extends; a.extends != "" {
 		t.Auto = nil // what ends on time does not go on by itself

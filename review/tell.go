@@ -132,6 +132,9 @@ func (n *Notice) Facts(details bool) []Fact {
 	if a := r.Access; a != nil {
 		add("wants", strings.Join(a.Actions, ", "), false)
 		add("for how long", a.For().String(), false)
+		if a.Rows > 0 {
+			add("rows", rowsText(a.Rows), false)
+		}
 		if !a.From.IsZero() {
 			add("from", a.From.UTC().Format(time.RFC3339), false)
 		}

@@ -94,6 +94,9 @@ func (r *Request) accessLines(line func(name, value string)) {
 	line("rule", a.Rule)
 	line("access", strings.Join(a.Actions, ", "))
 	line("for", a.For().String())
+	if a.Rows > 0 {
+		line("rows", rowsText(a.Rows)+", returned or changed, in all sessions together")
+	}
 	if !a.From.IsZero() {
 		line("begins", a.From.In(in).Format(time.RFC3339))
 	}
@@ -145,6 +148,9 @@ func (r *Request) accessLines(line func(name, value string)) {
 		}
 		if len(v.Actions) > 0 {
 			text += ", " + strings.Join(v.Actions, ", ") + " alone"
+		}
+		if v.Rows > 0 {
+			text += ", " + rowsText(v.Rows)
 		}
 		if len(v.OnCall) > 0 {
 			text += ", on call for " + strings.Join(v.OnCall, ", ")

@@ -23,13 +23,15 @@ export interface Session {
 export interface Stage { approvers: string[]; need?: number }
 export interface Vote {
   stage: number; by: string; name?: string; at: string; channel?: string; method?: string; reason?: string;
-  seconds?: number; actions?: string[]; lost?: boolean;
+  seconds?: number; actions?: string[]; rows?: number; lost?: boolean;
 }
 export interface Access {
   rule: string; actions: string[]; seconds: number; from?: string; reason: string; remote?: string;
   stages: Stage[]; votes?: Vote[]; grant?: { from: string; until: string; actions: string[] };
   /** The request that it goes on after. */
   extends?: string;
+  /** How many rows may be returned or changed by what is granted, in all sessions. */
+  rows?: number;
   revision?: number; proposal?: Proposal; glass?: Glass;
 }
 
