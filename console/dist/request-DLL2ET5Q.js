@@ -1,1 +1,0 @@
-import{a,b,c}from"./chunk-MNY6PF45.js";import"./chunk-3KRALADQ.js";import"./chunk-MMHT4GFE.js";import"./chunk-GUZCCLMS.js";import"./chunk-ME3ATPDA.js";import"./chunk-GZRRI4AB.js";import"./chunk-BKWCZ6KC.js";import"./chunk-K2GEOXSI.js";import"./chunk-WVQHNG26.js";import"./chunk-IYB7IBSU.js";import"./chunk-QYW5UU7M.js";export{c as Decide,b as WhatPanel,a as default};
