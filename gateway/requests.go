@@ -70,6 +70,9 @@ func (g *Gateway) settleReviews(ctx context.Context) {
 	if err == nil {
 		err = g.desk.Settle(ctx, list, g.records.Started)
 	}
+	if err == nil {
+		err = g.desk.MarkUnknown(ctx, list, g.records.Ended)
+	}
 	if err != nil {
 		g.log.Error("it is not known whether all was done that the gateway recorded of requests before it stopped", "err", err)
 	}

@@ -266,6 +266,7 @@ func (d *Desk) settle(ctx context.Context) {
 		case k.unkept(): // it is handed in first
 		case k.request.due(now) != "" || k.request.escalates(now) || !k.request.over() && d.cut(&k.request):
 			due = append(due, id)
+		case k.request.State == Unknown && now.Before(k.request.Created.Add(KeepRequests)): // who sends the same again is told
 		case k.request.over() && time.Since(k.seen) > rememberOver && now.After(k.request.lasts()) && !k.request.refused(now) && len(d.extended(id)) == 0:
 			delete(d.known, id)
 		}

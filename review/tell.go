@@ -74,6 +74,8 @@ func (n *Notice) Headline() string {
 		return "nobody decided in time about " + what
 	case string(Lapsed):
 		return what + " was approved, and was not there any more"
+	case string(Unknown):
+		return what + " was approved, and the gateway stopped as it ran: whether it has run is not known"
 	case BreakGlass:
 		return fmt.Sprintf("BREAK-GLASS: %s has taken access to %s without an approval", who, name(r.Resource))
 	case string(ReviewDue):

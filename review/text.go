@@ -45,6 +45,9 @@ func (r *Request) Lines() string {
 	line("effects", r.Effects)
 	line("unknown", r.Blind)
 	line("names", r.Names)
+	if r.After != "" {
+		line("before", "it may have run already: request "+r.After+" for the same was approved, and the gateway stopped as it ran")
+	}
 	if r.Locked != nil {
 		line("locks", "a transaction of hers is open: what it has locked stays locked for others until "+r.Locked.Format(time.RFC3339)+
 			" at most; from then on she has to send it again when it is approved")
@@ -66,7 +69,11 @@ func (r *Request) Lines() string {
 		line("decided by", r.DecidedBy+" "+r.Reason)
 	}
 	if r.Use != nil {
-		line("has run", "in session "+r.Use.Session+" at "+r.Use.At.Format(time.RFC3339))
+		word := "has run"
+		if r.State == Unknown {
+			word = "may have run"
+		}
+		line(word, "in session "+r.Use.Session+" at "+r.Use.At.Format(time.RFC3339))
 	}
 	if r.Kind == proxy.KindRunbook.String() { // which has a plan, of many lines
 		first, rest, _ := strings.Cut(r.Text, "\n")

@@ -118,7 +118,7 @@ func requestsShowCommand(c *cli) *cobra.Command {
 			return answered(err)
 		}
 		switch {
-		case *grant && (r.Signed == "" || !slices.Contains([]review.State{review.Approved, review.Used, review.Lapsed, review.Revoked, review.Ended}, r.State)):
+		case *grant && (r.Signed == "" || !slices.Contains([]review.State{review.Approved, review.Used, review.Unknown, review.Lapsed, review.Revoked, review.Ended}, r.State)):
 			return fail(exitNotFound, "request %s is %s: it has no signed approval", r.ID, r.State)
 		case *grant:
 			_, err := io.WriteString(c.out, r.Signed)

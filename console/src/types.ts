@@ -43,7 +43,7 @@ export interface Proposal {
 /** Access that somebody has taken without an approval. */
 export interface Glass { proof: string; ended?: { state: string; by?: string; at?: string; reason?: string } }
 
-export type RequestState = "pending" | "approved" | "denied" | "cancelled" | "expired" | "revoked" | "ended" | "used" | "lapsed"
+export type RequestState = "pending" | "approved" | "denied" | "cancelled" | "expired" | "revoked" | "ended" | "used" | "unknown" | "lapsed"
   | "review_due" | "reviewed" | "violation";
 
 export interface Request {
@@ -55,6 +55,8 @@ export interface Request {
   /** Types of values that are masked in the text and the arguments, and whether approvers may read them all the same. */
   hidden?: string[]; reveal?: boolean;
   access?: Access; impact?: Impact;
+  /** A request for the same that may have run already. */
+  after?: string;
   /** In a list: its text or arguments are longer than what is here. */
   cut?: boolean;
 }

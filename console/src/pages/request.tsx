@@ -85,6 +85,7 @@ function Verdict({ of: r }: { of: R }) {
       ? bar("allow", "circleCheck", <>{visible(r.requester)} may {g.actions.join(", ")} at <bdi>{visible(r.resource)}</bdi> until <Time at={g.until} />, because of rule {visible(r.access!.rule)}. <Left until={g.until} from={g.from} /></>)
       : bar("allow", "circleCheck", <>{who} approved it. It may run once{r.use_by && <> until <Time at={r.use_by} /></>}.</>);
     case "used": return bar("allow", "check", <>{who} approved it, and it ran{r.use && <> at <Time at={r.use.at} seconds /></>}.</>);
+    case "unknown": return bar("review", "triangleAlert", <>{who} approved it, and the gateway stopped as it ran: whether it has run is not known.</>);
     case "denied": return bar("deny", "circleX", <>{who} denied it: <bdi>{visible(r.reason ?? "")}</bdi></>);
     case "revoked": return bar("deny", "ban", <>{who} took it back{r.reason && <>: <bdi>{visible(r.reason)}</bdi></>}</>);
     default: return bar("off", "history", <>It is over: {r.state}{r.reason && <>, <bdi>{visible(r.reason)}</bdi></>}.</>);
@@ -117,6 +118,7 @@ export function WhatPanel({ of: shown }: { of: R }) {
     <section class="panel" aria-label="What exactly"><header><Icon name="fileText" /><h2>What exactly</h2>{r.effects && <span class="chips end">{r.effects.split(/[ ,|]+/).filter(Boolean).map((e) => <span key={e} class="chip">{visible(e)}</span>)}</span>}</header>
       <div class="body stack">
         <p>{visible(r.message)}</p>
+        {r.after && <div class="banner" data-tone="review"><Icon name="triangleAlert" />It may have run already: <A to={"/requests/" + r.after}>request <code>{r.after}</code></A> for the same was approved, and the gateway stopped as it ran.</div>}
         {r.blind && <div class="banner" data-tone="review"><Icon name="triangleAlert" />It cannot be told what this does: {visible(r.blind)}</div>}
         <Code text={r.text} label="What would run" />
         {shown.hidden?.length ? (
