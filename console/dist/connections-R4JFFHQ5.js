@@ -1,1 +1,0 @@
-import{a,b,c}from"./chunk-AR2U3Q6W.js";import"./chunk-ECACM7JW.js";import"./chunk-BKWCZ6KC.js";import"./chunk-EQIWKVPJ.js";import"./chunk-K2GEOXSI.js";import"./chunk-WVQHNG26.js";import"./chunk-IYB7IBSU.js";import"./chunk-QYW5UU7M.js";export{b as AccessOf,c as default,a as grantOf};

@@ -1,1 +1,0 @@
-import{a,b}from"./chunk-WRNMIOR3.js";import"./chunk-KX4EF3EV.js";import"./chunk-EQIWKVPJ.js";import"./chunk-K2GEOXSI.js";import"./chunk-WVQHNG26.js";import"./chunk-QYW5UU7M.js";export{b as default,a as runColumns};
