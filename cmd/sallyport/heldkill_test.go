@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/review"
 )
 
@@ -197,4 +200,115 @@ func TestKilledOnceApproved(t *testing.T) {
 		want++
 		require.Equal(t, fmt.Sprint(want), count())
 	}
+}
+
+// TestKilledInEachState: requests in each state, of access and of an operation that is held, are what they were after the gateway was
+// killed, and go on from there.
+func TestKilledInEachState(t *testing.T) {
+	b := openTestbed(t, "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('hello')")
+	verifier, err := identity.NewVerifier("secret")
+	require.NoError(t, err)
+	p := b.serve(t, fmt.Sprintf(`identity:
+  users:
+    - {name: dora, groups: [dev], password: %[1]q}
+    - {name: dan, groups: [writers], password: %[1]q}
+    - {name: olga, groups: [ops], password: %[1]q}
+    - {name: otto, groups: [ops], password: %[1]q}
+access:
+  - {name: asked, groups: [dev], resources: [shop], allow: [connect, read], request: {approvers: [ops], need: 2, max: 8h}}
+  - {name: writers, groups: [writers], resources: [shop], allow: [connect, read, write]}
+guardrails: [{use: off}, {name: changes, hold: {effects: [update]}, approvers: [ops], for: 10m}]
+`, verifier))
+	for _, who := range []string{"dan", "olga", "otto", "dora"} {
+		code, _, errs := sallyport(t, "secret\n", "login", b.url, "--user", who, "--profile", who, "--ca", b.authority())
+		require.Equal(t, exitOK, code, errs)
+	}
+	as := func(who string, args ...string) string {
+		t.Helper()
+		code, out, errs := sallyport(t, "", append(args, "--profile", who)...)
+		require.Equal(t, exitOK, code, "%v: %s", args, errs+out)
+		return out
+	}
+	ids := make(map[string]string)
+	for i, state := range []string{"pending", "voted", "edited", "proposed", "approved", "denied", "cancelled", "revoked"} {
+		m := regexp.MustCompile(`request ([a-z0-9]{10})`).FindStringSubmatch(as("dora", "request", "shop", "--for", fmt.Sprintf("%dm", 30+i), "--reason", state))
+		require.NotNil(t, m)
+		id := m[1]
+		ids[state] = id
+		switch state {
+		case "voted":
+			as("olga", "approve", id)
+		case "edited":
+			as("dora", "requests", "edit", id, "--for", "2h")
+		case "proposed":
+			as("olga", "requests", "propose", id, "--for", "3h", "--reason", "longer")
+		case "approved", "revoked":
+			as("olga", "approve", id)
+			as("otto", "approve", id)
+			if state == "revoked" {
+				as("otto", "requests", "revoke", id, "--reason", "enough")
+			}
+		case "denied":
+			as("olga", "deny", id, "--reason", "no")
+		case "cancelled":
+			as("dora", "requests", "cancel", id)
+		}
+	}
+	host, port, _ := strings.Cut(b.pg, ":")
+	psql := func(who, statement string) *asker {
+		t.Helper()
+		a := &asker{Cmd: exec.CommandContext(t.Context(), "psql", "-X", "-A", "-t", "-c", statement, fmt.Sprintf("host=%s port=%s user=%s+shop password=secret sslmode=require", host, port, who))}
+		a.Stdout, a.Stderr = a, a
+		require.NoError(t, a.Start())
+		return a
+	}
+	list := func() []review.Request {
+		t.Helper()
+		all := decode[listed[review.Request]](t, as("olga", "requests", "ls", "--past", "-o", "json")).Items
+		slices.SortFunc(all, func(a, b review.Request) int { return strings.Compare(a.ID, b.ID) })
+		return all
+	}
+	const update = "UPDATE notes SET text = text || '!'"
+	held := psql("dan", update)
+	require.Eventually(t, func() bool { return len(list()) == len(ids)+1 }, 30*time.Second, 20*time.Millisecond)
+	before := list()
+	for _, r := range before {
+		if r.Access == nil {
+			ids["held"] = r.ID
+		}
+	}
+
+	require.NoError(t, p.cmd.Process.Kill())
+	p.done <- <-p.done
+	require.Error(t, held.Wait())
+	p = start(t, "serve", "-c", b.file)
+	p.wait(t, "listening")
+	require.Equal(t, before, list(), "nothing is lost, and nothing is added")
+
+	state := func(of string) review.State {
+		t.Helper()
+		return decode[review.Request](t, as("olga", "requests", "show", ids[of], "-o", "json")).State
+	}
+	as("otto", "approve", ids["voted"])
+	require.Equal(t, review.Approved, state("voted"), "the vote of before counts")
+	as("dora", "requests", "accept", ids["proposed"])
+	for _, of := range []string{"pending", "edited", "proposed"} {
+		as("olga", "approve", ids[of])
+		require.Equal(t, review.Pending, state(of))
+		as("otto", "approve", ids[of])
+		require.Equal(t, review.Approved, state(of), of)
+	}
+	for _, of := range []string{"denied", "cancelled", "revoked"} {
+		require.Equal(t, review.State(of), state(of))
+	}
+	reads := psql("dora", "SELECT text FROM notes")
+	require.NoError(t, reads.Wait(), reads.shown())
+	require.Equal(t, "hello\n", reads.shown())
+	as("olga", "approve", ids["held"])
+	again := psql("dan", update)
+	require.NoError(t, again.Wait(), again.shown())
+	require.Equal(t, review.Used, state("held"))
+	reads = psql("dora", "SELECT text FROM notes")
+	require.NoError(t, reads.Wait(), reads.shown())
+	require.Equal(t, "hello!\n", reads.shown(), "it has run once")
 }
