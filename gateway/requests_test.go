@@ -450,3 +450,25 @@ func TestRowsGrantedOfMySQL(t *testing.T) {
 	_, err = c.ExecContext(t.Context(), "DELETE FROM people")
 	require.ErrorContains(t, err, spent)
 }
+
+// TestRequestOfMySQLEndsOnTime: a session at MariaDB ends, too, when what was granted is over, also while it runs something.
+func TestRequestOfMySQLEndsOnTime(t *testing.T) {
+	maria, database, _ := testserver.SharedMariaDB(t, mysqlPeople)
+	h := mysqlHouseFor(t, maria, database, `  - {name: asked, groups: [dev], allow: [connect, read], request: {approvers: ["local:ops"], max: 1m}}`, "")
+	id := h.requests(t, time.Minute, time.Now().Add(-50*time.Second))
+	h.approve(t, id)
+	c := h.mysql(t, "alice")
+	r, err := h.desk.Get(t.Context(), id)
+	require.NoError(t, err)
+	var all []string // so many rows that it takes hours
+	for i := range 40 {
+		all = append(all, fmt.Sprintf("(SELECT 1 AS n UNION SELECT 2 UNION SELECT 3) o%d", i))
+	}
+	rows := mysqlTexts(t, c, "SELECT COUNT(*) FROM "+strings.Join(all, ", ")+" WHERE o0.n + o39.n < 0")
+	late := time.Since(r.Access.Grant.Until)
+	t.Logf("the session ended %s after its time: %s", late.Round(time.Millisecond), rows)
+	require.Len(t, rows, 1)
+	require.Contains(t, rows[0], id)
+	require.Greater(t, late, -time.Second)
+	require.Less(t, late, 5*time.Second)
+}
