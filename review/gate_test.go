@@ -182,6 +182,24 @@ func TestGateAfterADenial(t *testing.T) {
 	})
 }
 
+// TestGateCountsNoRows: a gate, which counts no rows, lets nobody in by what another program on the store has granted with a bound of them.
+func TestGateCountsNoRows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, open := gated(t, nil)
+		_, err := open()
+		require.Error(t, err)
+		r := d.List()[0]
+		vote := review.Vote{By: olga, Hash: r.Hash, Channel: "test"}
+		_, err = d.Approve(t.Context(), r.ID, vote, review.Narrow{Rows: 5})
+		require.ErrorContains(t, err, "nobody counts rows at shop")
+		d.CountsRows = func(string) bool { return true } // as of the other program
+		_, err = d.Approve(t.Context(), r.ID, vote, review.Narrow{Rows: 5})
+		require.NoError(t, err)
+		_, err = open()
+		require.ErrorContains(t, err, "request "+r.ID+" grants at most 5 rows, and nobody counts them here")
+	})
+}
+
 // TestGateFree: a gate that asks for nothing passes everything, and a session that needs a grant no more is left alone.
 func TestGateFree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
