@@ -2,6 +2,7 @@ package audit
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -59,7 +60,7 @@ func TestNotesOfTheGateway(t *testing.T) {
 	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{l}}
 	alice := &proxy.Identity{Subject: "alice"}
 	require.NoError(t, g.Note(t.Context(), &proxy.Note{Kind: proxy.NoteDetokenised, Identity: alice, Type: "US_SSN"}))
-	require.NoError(t, g.Note(t.Context(), &proxy.Note{Kind: proxy.NoteReview, Request: &proxy.RequestNote{ID: "r1", State: "approved", Rules: []string{"big", "old"}, DecidedBy: "bob"}}))
+	require.NoError(t, g.Note(t.Context(), &proxy.Note{Kind: proxy.NoteReview, Request: &proxy.RequestNote{ID: "r1", State: "approved", Rules: []string{"big", "old"}, DecidedBy: "bob", Rows: 7}}))
 	for _, k := range []proxy.NoteKind{0, proxy.NoteAnswered, proxy.NoteReview, 99} {
 		require.Error(t, g.Note(t.Context(), &proxy.Note{Kind: k}))
 	}
@@ -71,10 +72,10 @@ func TestNotesOfTheGateway(t *testing.T) {
 		case AdminDetokenise:
 			found = append(found, e.User+" "+e.Action)
 		case "review.approved":
-			found = append(found, e.Request+" "+e.Rule+" "+e.DecidedBy)
+			found = append(found, fmt.Sprint(e.Request, " ", e.Rule, " ", e.DecidedBy, " ", e.Rows))
 		}
 	}
-	require.Equal(t, []string{"alice US_SSN", "r1 big bob"}, found)
+	require.Equal(t, []string{"alice US_SSN", "r1 big bob 7"}, found)
 }
 
 // A session's record says when other rules began to judge it.

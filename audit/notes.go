@@ -35,6 +35,7 @@ func (l *Log) Record(_ context.Context, n *proxy.Note) error {
 			if !r.Until.IsZero() {
 				b = str(b, "deadline", r.Until.UTC().Format(time.RFC3339))
 			}
+			b = num(b, "rows", r.Rows)
 			return str(str(b, "reason", r.Reason), "signed", r.Signed)
 		})
 	case n.Kind == proxy.NoteDetokenised:

@@ -56,7 +56,7 @@ func (l *Log) Reviews(since time.Time) ([]proxy.RequestNote, error) {
 		}
 		n := proxy.RequestNote{
 			ID: e.Request, State: strings.TrimPrefix(e.Type, ReviewPrefix), Hash: e.Hash, Requester: e.User, For: e.For, Session: e.Session, Operation: e.Op,
-			DecidedBy: e.DecidedBy, Channel: e.Channel, Resource: e.Resource, Account: e.Account, Mark: e.Mark, Signed: e.Signed,
+			DecidedBy: e.DecidedBy, Channel: e.Channel, Resource: e.Resource, Account: e.Account, Mark: e.Mark, Signed: e.Signed, Rows: e.Rows,
 		}
 		if e.Rule != "" {
 			n.Rules = []string{e.Rule}
@@ -106,11 +106,22 @@ func (r *reviews) read(id string) (first, last *Event, err error) {
 
 // Started reports whether the record of a session has the start of an operation. One that cannot be read has it, as far as is known.
 func (l *Log) Started(session string, op uint64) bool {
-	started := false
-	err := l.archive.readBy(l.archive.presentKey, session, func(raw []byte) bool {
-		e := &Event{}
-		started = typeOf(raw) == OperationStart && json.Unmarshal(raw, e) == nil && e.Op == op
-		return !started
-	})
+	started, err := l.has(session, OperationStart, op)
 	return started || err != nil
+}
+
+// Ended reports whether the record of a session has the end of an operation. One that cannot be read has it not, as far as is known.
+func (l *Log) Ended(session string, op uint64) bool {
+	ended, err := l.has(session, OperationEnd, op)
+	return ended && err == nil
+}
+
+// has reports whether the record of a session has an event of an operation.
+func (l *Log) has(session, event string, op uint64) (found bool, err error) {
+	err = l.archive.readBy(l.archive.presentKey, session, func(raw []byte) bool {
+		e := &Event{}
+		found = typeOf(raw) == event && json.Unmarshal(raw, e) == nil && e.Op == op
+		return !found
+	})
+	return found, err
 }

@@ -106,6 +106,10 @@ func TestApproveInBrowser(t *testing.T) {
 	olga.Click("link", "Details")
 	olga.Click("any", "Grant less than is asked for")
 	olga.Eval(`(() => { const s = document.querySelector("#narrow-for"); s.value = "900"; s.dispatchEvent(new Event("change", {bubbles: true})); return true; })()`)
+	olga.Fill("Rows at most", "40")
+	olga.Click("button", "Approve less")
+	olga.Sees("nobody counts rows at vm1") // a machine has none
+	olga.Eval(`(() => { const s = document.querySelector("#narrow-rows"); s.value = ""; s.dispatchEvent(new Event("input", {bubbles: true})); return true; })()`)
 	olga.Click("button", "Approve less")
 	olga.Sees("alice may connect, exec, shell at vm1 until")
 	alice.Sees("alice may connect, exec, shell at vm1 until")

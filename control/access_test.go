@@ -89,6 +89,11 @@ func TestAccessRequests(t *testing.T) {
 	r := answer[review.Request](t, s, bob, "POST", "/v1/requests", ask)
 	require.Equal(t, review.Pending, r.State)
 	require.NotEmpty(t, r.Access.Remote, "approvers see where she is")
+	other := ask
+	other.Reason = "INC-2"
+	again := answer[review.Request](t, s, bob, "POST", "/v1/requests", other)
+	require.Equal(t, []any{r.ID, "INC-2", 1}, []any{again.ID, again.Access.Reason, again.Access.Revision}, "what waits has the reason that is given last")
+	r = again
 
 	_, text = s.do(t, bob, "GET", "/v1/requests/"+r.ID, nil)
 	require.Contains(t, text, `"seconds":3600`, "a time is answered as it is asked for")

@@ -113,6 +113,9 @@ func (h *Handler) proposeRequest(c *call) error {
 		if c.portal.Access == nil || r.Access == nil {
 			return nil, badRequest("the request is about an operation: deny it, and say what to send")
 		}
+		if d.Rows > 0 {
+			return nil, badRequest("rows: they are bounded by an approval, and not by a proposal")
+		}
 		t, err := c.portal.Access.Rule(c.Context(), r)
 		if err != nil {
 			return nil, err

@@ -24,9 +24,11 @@ type Decision struct {
 	Code     proxy.Secret `json:"-"`                // of the user's second factor, where she has set one up
 	Hash     string       `json:"hash"`             // of the request as it was seen
 	Reason   string       `json:"reason,omitempty"` // needed to deny
-	// Seconds and Actions grant less access than is asked for; zero is all of it.
+	// Seconds and Actions grant less access than is asked for; zero is all of it. Rows bounds how many rows may be returned or changed by
+	// what is granted, in all sessions together, where rows are counted.
 	Seconds int64    `json:"seconds,omitempty"`
 	Actions []string `json:"actions,omitempty"`
+	Rows    uint64   `json:"rows,omitempty"`
 	// From is when access would begin, in a proposal; the zero time is with the last approval.
 	From *time.Time `json:"from,omitempty"`
 }
@@ -119,13 +121,13 @@ func (h *Handler) approveRequest(c *call) error {
 		if d.From != nil {
 			return nil, badRequest("from: an approval does not say when access begins: propose it")
 		}
-		return h.Requests.Approve(c.Context(), r.ID, v, review.Narrow{For: time.Duration(d.Seconds) * time.Second, Actions: d.Actions})
+		return h.Requests.Approve(c.Context(), r.ID, v, review.Narrow{For: time.Duration(d.Seconds) * time.Second, Actions: d.Actions, Rows: d.Rows})
 	})
 }
 
 func (h *Handler) denyRequest(c *call) error {
 	return h.decide(c, func(r *review.Request, v review.Vote, d *decisionBody) (*review.Request, error) {
-		if d.From != nil || d.Seconds != 0 || len(d.Actions) > 0 {
+		if d.From != nil || d.Seconds != 0 || len(d.Actions) > 0 || d.Rows > 0 {
 			return nil, badRequest("a denial says neither for how long nor what: propose it")
 		}
 		return h.Requests.Deny(c.Context(), r.ID, v)

@@ -88,3 +88,83 @@ guardrails: [{use: off}, {name: changes, hold: {effects: [update]}, approvers: [
 	require.NoError(t, err)
 	require.Contains(t, left, "4", "nothing was changed")
 }
+
+// TestHeldInATransactionOfMySQL: the refusal of what is held is to an open transaction what an error of MariaDB's own is: the statement is
+// taken back and nothing else, what the session has locked stays locked, and what it sends next is of the same transaction, until it
+// rolls back or commits.
+func TestHeldInATransactionOfMySQL(t *testing.T) {
+	maria, database, _ := testserver.SharedMariaDB(t, "CREATE TABLE stock (id INT PRIMARY KEY, n INT) ENGINE = InnoDB; INSERT INTO stock VALUES (1, 0), (2, 0)")
+	h := mysqlHouseFor(t, maria, database, "  - {groups: [dev], allow: [connect, read, write]}", `guardrails: [{use: off}, {name: deletes, hold: {effects: [delete]}, approvers: ["local:ops"], for: 5m, in_transaction: 1s}]`)
+	c := h.mysql(t, "alice")
+	runs := func(text string) {
+		t.Helper()
+		_, err := c.ExecContext(t.Context(), text)
+		require.NoError(t, err, text)
+	}
+	locked := func() bool {
+		t.Helper()
+		out, err := maria.Run(database, "SET innodb_lock_wait_timeout = 1; UPDATE stock SET n = n WHERE id = 2")
+		if err != nil {
+			require.Contains(t, out+err.Error(), "Lock wait timeout")
+		}
+		return err != nil
+	}
+	seen := func() []string {
+		t.Helper()
+		return mysqlTexts(t, c, "SELECT id, n FROM stock ORDER BY id")
+	}
+	refusals := map[string]func() error{
+		"an error of the server's own": func() error {
+			_, err := c.ExecContext(t.Context(), "INSERT INTO stock VALUES (1, 1)")
+			return err
+		},
+		"nobody decides in time": func() error {
+			_, err := c.ExecContext(t.Context(), "DELETE FROM stock WHERE id = 1")
+			require.ErrorContains(t, err, "Error 1142 (42000)")
+			require.ErrorContains(t, err, "Roll back, and send the same again")
+			return err
+		},
+		"it is denied": func() error {
+			denied := make(chan error, 1)
+			go func() {
+				for {
+					for _, r := range h.desk.List() {
+						if r.State == review.Pending && r.Text == "DELETE FROM stock WHERE id = 2" {
+							_, err := h.desk.Deny(t.Context(), r.ID, review.Vote{By: olga, Hash: r.Hash, Reason: "not today"})
+							denied <- err
+							return
+						}
+					}
+					time.Sleep(time.Millisecond)
+				}
+			}()
+			_, err := c.ExecContext(t.Context(), "DELETE FROM stock WHERE id = 2")
+			require.NoError(t, <-denied)
+			require.ErrorContains(t, err, "Error 1142 (42000)")
+			require.ErrorContains(t, err, "not today")
+			return err
+		},
+	}
+	for name, refused := range refusals {
+		t.Run(name, func(t *testing.T) {
+			for _, end := range []string{"ROLLBACK", "COMMIT"} {
+				runs("START TRANSACTION")
+				runs("UPDATE stock SET n = 1 WHERE id = 2")
+				require.Error(t, refused())
+				require.Equal(t, []string{"1|0", "2|1"}, seen(), "the transaction is open, and has what it had")
+				require.True(t, locked(), "and what it has locked")
+				runs("INSERT INTO stock VALUES (3, 3)")
+				runs(end)
+				require.False(t, locked())
+				if end == "ROLLBACK" {
+					require.Equal(t, []string{"1|0", "2|0"}, seen(), "what came after the refusal was of the transaction, too")
+				} else {
+					require.Equal(t, []string{"1|0", "2|1", "3|3"}, seen())
+					runs("UPDATE stock SET n = 0 WHERE id = 2")
+					_, err := maria.Run(database, "DELETE FROM stock WHERE id = 3")
+					require.NoError(t, err)
+				}
+			}
+		})
+	}
+}

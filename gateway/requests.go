@@ -25,7 +25,7 @@ func (g *Gateway) openDesk(ctx context.Context) error {
 		return err
 	}
 	g.desk = &review.Desk{
-		Store: g.state.store, Note: g.gateway.Note, Who: g.now, Gone: g.gone, OnCall: g.onCall, Sealer: g.state.sealer, Signer: signer, Revision: g.rules,
+		Store: g.state.store, Note: g.gateway.Note, Who: g.now, Gone: g.gone, OnCall: g.onCall, Sealer: g.state.sealer, Signer: signer, Revision: g.rules, CountsRows: g.countsRows,
 		Link: g.requestPage, Told: g.outbox.Writes, Seen: g.seen.Load, Log: g.log,
 	}
 	g.grants, g.control.Requests = grants{g.desk}, g.desk
@@ -35,6 +35,16 @@ func (g *Gateway) openDesk(ctx context.Context) error {
 	g.openOffline()
 	g.control.Offline = g.offline
 	return nil
+}
+
+// countsRows reports whether the rows are counted that a resource returns and changes.
+func (g *Gateway) countsRows(resource string) bool {
+	at := g.parts().resource(resource)
+	if at == nil {
+		return false
+	}
+	s := g.service(at.Type)
+	return s != nil && s.Dialect != ""
 }
 
 // requestPage is the page of the console that shows a request; empty: the console is not served.
@@ -59,6 +69,9 @@ func (g *Gateway) settleReviews(ctx context.Context) {
 	list, err := g.records.Reviews(time.Now().Add(-review.KeepRequests))
 	if err == nil {
 		err = g.desk.Settle(ctx, list, g.records.Started)
+	}
+	if err == nil {
+		err = g.desk.MarkUnknown(ctx, list, g.records.Ended)
 	}
 	if err != nil {
 		g.log.Error("it is not known whether all was done that the gateway recorded of requests before it stopped", "err", err)
@@ -91,7 +104,7 @@ func (d grants) Granted(s *proxy.Session, id *proxy.Identity, t proxy.Target, ru
 		granted = func() (string, review.Grant, time.Time, bool) { return d.GrantedIn(s, rule) }
 	}
 	request, g, check, ok := granted()
-	return policy.Grant{ID: request, Until: g.Until, Check: check, Actions: g.Actions, Opens: g.Opens}, ok
+	return policy.Grant{ID: request, Until: g.Until, Check: check, Actions: g.Actions, Opens: g.Opens, Rows: g.Rows, Ends: g.Ends}, ok
 }
 
 // Open implements [policy.Grants].

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/identity/tokens"
+	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
 )
@@ -356,4 +357,118 @@ func TestRequestUsesWaiting(t *testing.T) {
 		require.Equal(t, [][]string{{"hello"}}, s.query("SELECT text FROM notes"))
 		require.Len(t, one.desk.List(), i+1)
 	}
+}
+
+// rowsLike reads rows by a connection of PostgreSQL, until an error.
+func (s *script) rowsLike(query string) (rows int, problem string) {
+	s.t.Helper()
+	s.Send(&pgproto3.Query{String: query})
+	require.NoError(s.t, s.Flush())
+	for {
+		switch m, err := s.Receive(); m := m.(type) {
+		case nil:
+			require.NoError(s.t, err)
+		case *pgproto3.DataRow:
+			rows++
+		case *pgproto3.ErrorResponse:
+			problem = m.Message
+		case *pgproto3.ReadyForQuery:
+			return rows, problem
+		}
+	}
+}
+
+// TestRowsGranted: an approver bounds the rows of what she grants, and PostgreSQL's rows are counted in all sessions at both gateways,
+// those that COPY reads and that statements change, too; it is on record, and signed.
+func TestRowsGranted(t *testing.T) {
+	one, two, _ := openPair(t, strings.Replace(onRequest("{approvers: [\"local:ops\"]}"), "[connect, read]", "[connect, read, write]", 1))
+	grants := func(length time.Duration, rows uint64) string {
+		t.Helper()
+		id := one.requests(t, length, time.Time{})
+		r, err := one.desk.Get(t.Context(), id)
+		require.NoError(t, err)
+		_, err = one.desk.Approve(t.Context(), id, review.Vote{By: olga, Hash: r.Hash, Channel: "test"}, review.Narrow{Rows: rows})
+		require.NoError(t, err)
+		require.NoError(t, two.desk.Follow(t.Context(), id))
+		return id
+	}
+	id := grants(time.Hour, 20)
+	a, b := connect(t, one.database("alice", "shop")), connect(t, two.database("alice", "shop"))
+	n, problem := a.rowsLike("SELECT generate_series(1, 12)")
+	require.Equal(t, 12, n, problem)
+	m, problem := b.rowsLike("SELECT generate_series(1, 100)")
+	require.Contains(t, problem, "request "+id+" has granted you 20 rows, and they are used up")
+	require.LessOrEqual(t, m, 8)
+	a.close(t)
+	require.Eventually(t, func() bool { // what the other gateway had taken comes back
+		more, problem := b.rowsLike("COPY (SELECT generate_series(1, 100)) TO STDOUT")
+		require.Contains(t, problem, "they are used up")
+		n += more
+		left, _ := b.rowsLike("SELECT 1")
+		n += left
+		return n+m <= 20 && len(one.Proxy().Sessions()) == 0
+	}, 10*time.Second, 50*time.Millisecond)
+	_, problem = b.rowsLike("SELECT 1")
+	require.Contains(t, problem, "they are used up")
+	_, problem = b.rowsLike("BEGIN; ROLLBACK")
+	require.Empty(t, problem, "what returns nothing goes on")
+	b.close(t)
+
+	_, err := one.desk.Revoke(t.Context(), id, review.Vote{By: olga, Reason: "again"}, false)
+	require.NoError(t, err)
+	id = grants(30*time.Minute, 3)
+	c := connect(t, one.database("alice", "shop"))
+	_, problem = c.rowsLike("INSERT INTO notes SELECT 'x' FROM generate_series(1, 5)")
+	require.Empty(t, problem, "what a statement changes counts once it has run")
+	_, problem = c.rowsLike("SELECT 1")
+	require.Contains(t, problem, "request "+id+" has granted you 3 rows, and they are used up")
+	c.close(t)
+
+	r, err := two.desk.Get(t.Context(), id)
+	require.NoError(t, err)
+	g, err := one.desk.Signer.OpenGrant(t.Context(), r.Signed)
+	require.NoError(t, err)
+	require.Equal(t, uint64(3), g.Rows)
+}
+
+// TestRowsGrantedOfMySQL: rows of MySQL and MariaDB are counted, too, in the text protocol and of prepared statements.
+func TestRowsGrantedOfMySQL(t *testing.T) {
+	maria, database, _ := testserver.SharedMariaDB(t, mysqlPeople)
+	h := mysqlHouseFor(t, maria, database, `  - {name: asked, groups: [dev], allow: [connect, read, write], request: {approvers: ["local:ops"]}}`, "")
+	id := h.requests(t, time.Hour, time.Time{})
+	r, err := h.desk.Get(t.Context(), id)
+	require.NoError(t, err)
+	_, err = h.desk.Approve(t.Context(), id, review.Vote{By: olga, Hash: r.Hash, Channel: "test"}, review.Narrow{Rows: 5})
+	require.NoError(t, err)
+	c := h.mysql(t, "alice")
+	require.Len(t, mysqlTexts(t, c, "SELECT 1 UNION SELECT 2"), 2)
+	require.Len(t, mysqlTexts(t, c, "SELECT 1 UNION SELECT ?", 2), 2)
+	const spent = " has granted you 5 rows, and they are used up"
+	rows := mysqlTexts(t, c, "SELECT 1 UNION SELECT 2 UNION SELECT 3")
+	require.Contains(t, rows[len(rows)-1], "request "+id+spent)
+	require.LessOrEqual(t, len(rows), 2, "one row, and the error")
+	_, err = c.ExecContext(t.Context(), "DELETE FROM people")
+	require.ErrorContains(t, err, spent)
+}
+
+// TestRequestOfMySQLEndsOnTime: a session at MariaDB ends, too, when what was granted is over, also while it runs something.
+func TestRequestOfMySQLEndsOnTime(t *testing.T) {
+	maria, database, _ := testserver.SharedMariaDB(t, mysqlPeople)
+	h := mysqlHouseFor(t, maria, database, `  - {name: asked, groups: [dev], allow: [connect, read], request: {approvers: ["local:ops"], max: 1m}}`, "")
+	id := h.requests(t, time.Minute, time.Now().Add(-50*time.Second))
+	h.approve(t, id)
+	c := h.mysql(t, "alice")
+	r, err := h.desk.Get(t.Context(), id)
+	require.NoError(t, err)
+	var all []string // so many rows that it takes hours
+	for i := range 40 {
+		all = append(all, fmt.Sprintf("(SELECT 1 AS n UNION SELECT 2 UNION SELECT 3) o%d", i))
+	}
+	rows := mysqlTexts(t, c, "SELECT COUNT(*) FROM "+strings.Join(all, ", ")+" WHERE o0.n + o39.n < 0")
+	late := time.Since(r.Access.Grant.Until)
+	t.Logf("the session ended %s after its time: %s", late.Round(time.Millisecond), rows)
+	require.Len(t, rows, 1)
+	require.Contains(t, rows[0], id)
+	require.Greater(t, late, -time.Second)
+	require.Less(t, late, 5*time.Second)
 }

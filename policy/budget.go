@@ -183,6 +183,28 @@ var (
 	errUnasked = errors.New("the budget cannot be asked for")
 )
 
+// bound is one of rows, of what was granted.
+type bound struct {
+	rule, request string
+	rows          uint64
+	ends          time.Time // by the ledger's clock
+}
+
+// grantPolicy begins the Policy of an account that is one request's, which goes on with the request's identifier.
+const grantPolicy = "request "
+
+// uncounted are operations whose rows nobody counts: what is granted with a bound of rows does not allow them.
+var uncounted = kinds(proxy.KindReplication)
+
+// boundLasts is how much longer an account lasts than what was granted, so that no clock has it begin anew before.
+const boundLasts = time.Hour
+
+// purse returns the purse of a bound, which all sessions by the request share. Its account has one period, from 1970 to the end of what
+// was granted.
+func (b *Budgets) purse(of *bound, subject string) *purse {
+	return b.join(grantPolicy+of.request, of.rule, subject, Budget{Rows: of.rows, Per: of.ends.Add(boundLasts).Sub(time.Unix(0, 0))})
+}
+
 // take uses n of the slice, and asks for another where it has no more.
 func (p *pool) take(ctx context.Context, n int64) error {
 	for {
@@ -323,6 +345,13 @@ func (p *pool) giveBack() {
 
 // refused is what a user is told when something of a pool could not be had.
 func (p *pool) refused(err error) proxy.Verdict {
+	if request, ok := strings.CutPrefix(p.account.Policy, grantPolicy); ok {
+		what := fmt.Sprintf("request %s has granted you %d rows", request, p.limit)
+		if !errors.Is(err, errSpent) {
+			return proxy.Deny(proxy.CausePolicy, p.account.Rule, what+", and it cannot be looked at now how many are left", "The gateway's store does not answer: try again.")
+		}
+		return proxy.Deny(proxy.CausePolicy, p.account.Rule, what+", and they are used up", "All of your sessions share them, at all gateways: ask for access again.")
+	}
 	what := fmt.Sprintf("%d %s per %s", p.limit, p.account.Unit, duration(p.account.Per))
 	if !errors.Is(err, errSpent) {
 		return proxy.Deny(proxy.CausePolicy, p.account.Rule, "your budget of "+what+" cannot be looked at now", "The gateway's store does not answer: try again.")
@@ -370,12 +399,41 @@ func (j *judge) open(d *decision) {
 			}
 		}
 	}
+	if len(d.bounds) > 0 && j.usage != nil {
+		j.openBounds(d)
+	}
+}
+
+// openBounds gives a decision the purses of what was granted with a bound of rows.
+func (j *judge) openBounds(d *decision) {
+	j.bounding.Lock()
+	defer j.bounding.Unlock()
+	for i := range d.bounds {
+		b := &d.bounds[i]
+		p := j.bounded[b.request]
+		if p == nil && !j.left && j.budgets != nil {
+			if j.bounded == nil {
+				j.bounded = make(map[string]*purse)
+			}
+			p = j.budgets.purse(b, j.session.Identity.Person())
+			j.bounded[b.request] = p
+		}
+		if p != nil {
+			d.purses = append(d.purses, p)
+		}
+	}
 }
 
 // leave gives the session's purses back.
 func (j *judge) leave() {
 	for _, a := range j.purses {
 		j.budgets.leave(a.purse)
+	}
+	j.bounding.Lock()
+	defer j.bounding.Unlock()
+	j.left = true
+	for _, p := range j.bounded {
+		j.budgets.leave(p)
 	}
 }
 

@@ -8,9 +8,14 @@ import (
 )
 
 // unmet says why the session cannot go on under d with what it began with: a rule asks for more
-// to be recorded, or to be hidden. Nil is that it can. Less of either does not end it: the
+// to be recorded, or to be hidden, or bounds rows that nobody counts. Nil is that it can. Less of either does not end it: the
 // session keeps what it has.
 func (j *judge) unmet(d *decision) *proxy.Verdict {
+	if len(d.bounds) > 0 && j.budgets == nil {
+		b := &d.bounds[0]
+		v := proxy.Deny(proxy.CausePolicy, b.rule, fmt.Sprintf("request %s has granted %d rows, and nobody counts rows here", b.request, b.rows), "Ask for access again.")
+		return &v
+	}
 	var what string
 	var asks func(*Obligations) bool
 	hidden := func(profile string) bool { return slices.Contains(j.masking, profile) }

@@ -71,6 +71,11 @@ func (d *decision) within(hers *decision) {
 	d.human = hers
 	d.until = earlier(d.until, hers.until)
 	d.granted = append(d.granted, hers.granted...)
+	for _, b := range hers.bounds {
+		if !slices.ContainsFunc(d.bounds, func(o bound) bool { return o.request == b.request }) {
+			d.bounds = append(d.bounds, b)
+		}
+	}
 	// Effects may hang on relations: statement asks both.
 	d.allow.kinds &= hers.allow.kinds
 	d.allow.files &= hers.allow.files

@@ -152,7 +152,8 @@ type decision struct {
 	request string         // by which it was
 	granted []string       // the requests by which anything is allowed
 	opens   []string       // those of them that count once the session is opened by them
-	purses  []*purse       // of the budgets per person of rules
+	purses  []*purse       // of the budgets per person of rules, and of what was granted with a bound of rows
+	bounds  []bound        // of rows, of what was granted
 	human   *decision      // what the human of an agent may do, where that may be less; nil otherwise
 	unmet   *proxy.Verdict // why the session cannot go on with what it began with; nil when it can
 }
@@ -190,6 +191,10 @@ func decide(rules []*compiled, grants Grants, s *proxy.Session, id *proxy.Identi
 				d.opens = append(d.opens, has.ID)
 			}
 			d.grant(has)
+			if has.Rows > 0 {
+				c.allow.kinds &^= uncounted
+				d.bounds = append(d.bounds, bound{c.Name, has.ID, has.Rows, has.Ends})
+			}
 		}
 		if !allows && len(c.Allow) > 0 {
 			d.waiting = append(d.waiting, c)

@@ -225,6 +225,10 @@ type Grant struct {
 	Actions []string  // of the rule that are granted
 	// Opens says that it counts for a session that is opened by it, which Open notes.
 	Opens bool
+	// Rows is how many rows may be returned or changed by it, in all sessions and at all gateways; 0 is any. Ends is Until by the clock of
+	// the ledger of [Policy.WithBudgets], which counts them: the same whenever it is asked for.
+	Rows uint64
+	Ends time.Time
 }
 
 // ErrSpent says that nothing more may be opened by what was granted.

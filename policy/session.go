@@ -24,6 +24,10 @@ type judge struct {
 	budgets *Budgets  // that purses are of
 	purses  []account // of the rules' budgets per person
 
+	bounding sync.Mutex        // of what follows
+	bounded  map[string]*purse // of what was granted with a bound of rows, by request
+	left     bool              // the session is over
+
 	watching sync.Mutex // of what follows
 	timer    *time.Timer
 	stop     func()    // ends the watch over grants; nil when nobody watches
@@ -84,7 +88,7 @@ func (j *judge) hooks(name string, budgets *Budgets) (proxy.Hooks, error) {
 	for _, c := range j.all() {
 		limits = limits || c.Obligations.limits()
 		carried = carried || c.Obligations.carried()
-		rows = rows || c.Obligations.countsRows()
+		rows = rows || c.Obligations.countsRows() || c.Request != nil // which may be granted with a bound of rows
 		changes = changes || c.changes()
 	}
 	if !limits && !changes && !carried || j.session.Dry {
@@ -108,6 +112,8 @@ func (j *judge) hooks(name string, budgets *Budgets) (proxy.Hooks, error) {
 		d := j.sides.decide(j.grants, j.session, j.session.Now(), j.recording, j.joined.Load())
 		j.open(d)
 		j.current.Store(d)
+	} else if d := j.current.Load(); len(d.bounds) > 0 {
+		j.openBounds(d)
 	}
 	d := j.current.Load()
 	j.masking = d.duties.Masking

@@ -37,6 +37,7 @@ type Grant struct {
 	Rules     []string `json:"rules"`
 	// Actions are those that are granted for a time, from then on.
 	Actions  []string  `json:"actions,omitempty"`
+	Rows     uint64    `json:"rows,omitempty"` // how many may be returned or changed by what is granted for a time; 0 is any
 	From     time.Time `json:"from,omitzero"`
 	NotAfter time.Time `json:"not_after"` // when nothing runs by it any more, or nobody decides any more
 	Uses     int       `json:"uses,omitempty"`

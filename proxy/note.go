@@ -83,6 +83,7 @@ type RequestNote struct {
 	// Of a request for access.
 	Resource, Account string
 	Until             time.Time // when what was granted is over; zero: nothing was
+	Rows              uint64    // how many may be returned or changed by it; 0: no approver has bounded them
 }
 
 // Noter is an Interceptor or Reviewer that leaves notes. A gateway does not

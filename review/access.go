@@ -60,6 +60,7 @@ type Access struct {
 	Further []Further `json:"further,omitempty"` // approvers who come later, in their order
 	// Uses is how many sessions may be opened by what is granted, and Reuse within how many seconds of its beginning; 0 is any.
 	Uses   int      `json:"uses,omitempty"`
+	Rows   uint64   `json:"rows,omitempty"` // how many may be returned or changed by what is granted; 0: no approver has bounded them
 	Reuse  int64    `json:"reuse,omitempty"`
 	Opened []string `json:"opened,omitempty"` // sessions, where Uses bounds them
 	// Revision counts how often the request was changed, and Proposal is what an approver would grant; nil: nothing else. Proposed counts
@@ -85,9 +86,10 @@ type VoteRecord struct {
 	Factors string    `json:"factors,omitempty"` // what she has proven it with, as RFC 8176 names it
 	Proven  time.Time `json:"proven,omitzero"`   // when
 	Reason  string    `json:"reason,omitempty"`
-	// Seconds and Actions are what she has left of what was asked for; zero is all.
+	// Seconds, Actions and Rows are what she has left of what was asked for; zero is all.
 	Seconds int64    `json:"seconds,omitempty"`
 	Actions []string `json:"actions,omitempty"`
+	Rows    uint64   `json:"rows,omitempty"`
 	// OnCall are the lists at which she was on call, where that made her an approver.
 	OnCall []string `json:"on_call,omitempty"`
 	// Lost says that she was not an approver any more when the request was to be granted: the vote does not count.
@@ -103,6 +105,10 @@ type Grant struct {
 	OpenUntil time.Time `json:"open_until,omitzero"`
 	// Opens says of what somebody is granted in a session that it counts when Open has noted that the session is opened by it.
 	Opens bool `json:"-"`
+	// Rows says of what somebody is granted how many may be returned or changed by it, in all sessions; 0 is any. Ends is Until by the
+	// store's clock.
+	Rows uint64    `json:"-"`
+	Ends time.Time `json:"-"`
 }
 
 // For is for how long access is asked for.
@@ -172,6 +178,9 @@ func (r *Request) describe() {
 	if a.Extends != "" {
 		r.Text += ", to go on after request " + a.Extends
 	}
+	if a.Rows > 0 {
+		r.Text += ", and " + rowsText(a.Rows)
+	}
 	r.Approvers = nil
 	if i := a.stage(); a.Glass != nil {
 		r.Approvers = [][]string{a.reviewers()}
@@ -201,6 +210,9 @@ func (r *Request) accessDigest() string {
 	}
 	for _, s := range a.Stages {
 		part(append([]string{fmt.Sprint(s.Need)}, s.Approvers...)...)
+	}
+	if a.Rows > 0 {
+		part("rows", fmt.Sprint(a.Rows))
 	}
 	if a.Glass != nil {
 		part(BreakGlass, a.Glass.Proof)

@@ -25,6 +25,8 @@ type Ask struct {
 	Reason            string
 	Remote            string // where she is, for who decides
 	extends           string // the request that it extends; empty: none
+	rows              uint64 // as many as there may be of what it extends, or of what it was before; 0: any
+	connects          bool   // it is asked for by connecting, which any request does that waits and would let her in
 }
 
 // Errors of what is asked for. They are matched by errors whose texts are fit for who asks.
@@ -84,7 +86,7 @@ func (d *Desk) plan(who *proxy.Identity, a *Ask) (*Request, error) {
 	r := &Request{
 		ID: newRequestID(), State: Pending, Requester: who.Subject, For: who.OnBehalfOf, Creators: creators(who), Resource: a.Resource, Account: a.Account, Message: t.Message,
 		Created: now, Deadline: now.Add(t.Decide),
-		Access: &Access{Rule: t.Rule, Actions: slices.Clone(actions), Seconds: int64(length / time.Second), Reason: reason, Remote: a.Remote, Stages: slices.Clone(t.Stages), Target: t.Target, Uses: t.Uses, Reuse: int64(t.Reuse / time.Second)},
+		Access: &Access{Rule: t.Rule, Actions: slices.Clone(actions), Seconds: int64(length / time.Second), Reason: reason, Remote: a.Remote, Stages: slices.Clone(t.Stages), Target: t.Target, Uses: t.Uses, Reuse: int64(t.Reuse / time.Second), Rows: a.rows},
 	}
 	if r.Access.Extends = a.extends; a.extends != "" {
 		t.Auto = nil // what ends on time does not go on by itself
@@ -137,7 +139,15 @@ func (r *Request) same(o *Request) bool {
 		a.From.Equal(b.From) && slices.Equal(a.Actions, b.Actions)
 }
 
-// Ask makes a request. Where the same is asked for already, and waits, that one is returned.
+// admits reports whether o, which somebody makes by connecting, need not be made because r would let her in, whatever else r asks for.
+func (r *Request) admits(o *Request) bool {
+	a, b := r.Access, o.Access
+	return a != nil && !b.Auto && a.Extends == "" && a.Target == b.Target && r.Requester == o.Requester && r.For == o.For && r.Resource == o.Resource &&
+		(r.Account == "" || r.Account == o.Account) && a.Rule == b.Rule && !a.From.After(o.Created)
+}
+
+// Ask makes a request. Where the same is asked for already, and waits, that one is returned, with the reason that is given now: people
+// have not decided about it by another one.
 func (d *Desk) Ask(ctx context.Context, who *proxy.Identity, a Ask) (*Request, error) {
 	r, err := d.plan(who, &a)
 	if err != nil {
@@ -157,7 +167,8 @@ func (d *Desk) Ask(ctx context.Context, who *proxy.Identity, a Ask) (*Request, e
 			lately++
 		}
 		state := k.request.State
-		if (state == Pending || state == Approved && r.Access.Auto && k.request.due(r.Created) == "" && !k.request.spent(r.Created)) && k.request.same(r) {
+		if (state == Pending || state == Approved && r.Access.Auto && k.request.due(r.Created) == "" && !k.request.spent(r.Created)) && k.request.same(r) ||
+			a.connects && state == Pending && k.request.admits(r) && (there == nil || k.request.Created.After(there.Created)) {
 			other := k.request.clone()
 			there = &other
 		}
@@ -177,8 +188,10 @@ func (d *Desk) Ask(ctx context.Context, who *proxy.Identity, a Ask) (*Request, e
 	}
 	d.mu.Unlock()
 	switch {
-	case there != nil:
+	case there != nil && (a.connects || there.State != Pending || there.Access.Reason == r.Access.Reason):
 		return there, nil
+	case there != nil:
+		return d.askAgain(ctx, there.ID, r)
 	case follows != nil:
 		return nil, fmt.Errorf("%w: request %s extends it already: change that, or withdraw it", ErrAsk, follows.ID)
 	case r.Access.Auto && granted >= MaxGranted:
@@ -203,21 +216,46 @@ func (d *Desk) Ask(ctx context.Context, who *proxy.Identity, a Ask) (*Request, e
 	return r, nil
 }
 
-// Denied returns the request by which somebody was denied the same rule at the same resource within the last minutes; nil: none. Who
-// connects again and again does not have people decide again and again.
+// askAgain gives a request that waits the reason of n, which asks for the same. Approvals that were given for the one of before are not
+// taken away by the way: who made it says so by an edit.
+func (d *Desk) askAgain(ctx context.Context, id string, n *Request) (*Request, error) {
+	return d.change(ctx, id, func(r *Request, now time.Time) (step, error) {
+		if err := r.pending(now); err != nil {
+			return step{}, err
+		}
+		if !r.same(n) {
+			return step{}, fmt.Errorf("%w: request %s was changed at this moment: ask again", ErrAsk, r.ID)
+		}
+		if slices.ContainsFunc(r.Access.Votes, func(v VoteRecord) bool { return !v.Lost }) {
+			return step{}, fmt.Errorf("%w: request %s asks for the same, and was approved by some for another reason: edit its reason, and everybody approves anew, or leave it as it is", ErrAsk, r.ID)
+		}
+		again := n.clone()
+		return r.become(&again, now)
+	})
+}
+
+// Denied returns the request by which somebody was denied the same rule at the same resource within the last minutes; nil: none, or she
+// has asked again since, and that waits or was granted. Who connects again and again does not have people decide again and again.
 func (d *Desk) Denied(who *proxy.Identity, a *Ask) *Request {
 	since := d.now().Add(-AskedWithin)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	var last *Request
 	for _, k := range d.known {
 		r := &k.request
-		if r.Access != nil && r.State == Denied && latest(r.DecidedAt).After(since) && r.Requester == who.Subject && r.For == who.OnBehalfOf &&
-			r.Resource == a.Resource && r.Account == a.Account && r.Access.Rule == a.Terms.Rule {
-			denied := r.clone()
-			return &denied
+		if r.Access == nil || r.Requester != who.Subject || r.For != who.OnBehalfOf || r.Resource != a.Resource || r.Account != "" && r.Account != a.Account || r.Access.Rule != a.Terms.Rule {
+			continue
+		}
+		counts := r.State == Pending || r.Access.Grant != nil || r.State == Denied && latest(r.DecidedAt).After(since)
+		if counts && (last == nil || r.Created.After(last.Created) || r.Created.Equal(last.Created) && r.State == Denied) {
+			last = r
 		}
 	}
-	return nil
+	if last == nil || last.State != Denied {
+		return nil
+	}
+	denied := last.clone()
+	return &denied
 }
 
 // turn waits until nobody else makes a request for a person, who makes one at a time: several that come at once are found to be the

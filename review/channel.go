@@ -120,7 +120,7 @@ func (n *Notice) short() *Notice {
 // Events returns the events of notices, in the order in which they may come.
 func Events() []string {
 	list := []string{Asked, Voted, Escalated, Proposed, Edited, BreakGlass}
-	for _, s := range []State{Approved, Denied, Cancelled, Expired, Lapsed, Revoked, Ended, ReviewDue, Fine, Violation} {
+	for _, s := range []State{Approved, Denied, Cancelled, Expired, Lapsed, Unknown, Revoked, Ended, ReviewDue, Fine, Violation} {
 		list = append(list, string(s))
 	}
 	return list

@@ -22,7 +22,7 @@ type Connecting struct {
 // Connect makes the request for access of a session whose Connect is held by h because nobody has granted that. The error is for the
 // user.
 func (d *Desk) Connect(ctx context.Context, s *proxy.Session, h *proxy.Hold, c Connecting) (*proxy.Pending, error) {
-	ask := Ask{Resource: s.Target.Resource.Name, Terms: c.Terms, Reason: "connecting by " + s.Protocol}
+	ask := Ask{Resource: s.Target.Resource.Name, Terms: c.Terms, Reason: "connecting by " + s.Protocol, connects: true}
 	if s.Remote != nil {
 		ask.Remote = s.Remote.String()
 	}

@@ -48,6 +48,9 @@ type Desk struct {
 	Gone func(ctx context.Context, r *Request) (why string, err error)
 	// OnCall returns who is on call at a list, for approvers "oncall:NAME". An error says that it is not known. Nil: nobody is.
 	OnCall func(ctx context.Context, list string) (Roster, error)
+	// CountsRows reports whether rows are counted at a resource, so that an approver may bound how many there are by what she grants:
+	// whatever lets sessions in by Granted then has to hold Grant.Rows. Nil: at none.
+	CountsRows func(resource string) bool
 	// Sealer seals what is held: the texts and arguments of operations. Nil: they are kept as they are.
 	Sealer Sealer
 	// Signer signs requests, so that nothing is approved by who writes into the store. The audit log of a gateway that shares the store

@@ -249,6 +249,55 @@ func TestNarrow(t *testing.T) {
 	require.Equal(t, time.Hour, got.Access.Grant.Until.Sub(got.Access.Grant.From))
 }
 
+// TestNarrowRows: an approver bounds the rows of what she grants where somebody counts them, the next one bounds them no wider, and the
+// bound is part of what is decided about, signed, and kept by what follows from it.
+func TestNarrowRows(t *testing.T) {
+	d := openDesk(t, store.NewMemory(), everybody())
+	r := d.asks(t, two(terms), nil)
+	_, err := d.Approve(t.Context(), r.ID, d.vote(r, "olga"), Narrow{Rows: 100})
+	require.ErrorIs(t, err, ErrAsk)
+	require.ErrorContains(t, err, "nobody counts rows at vm1")
+	d.CountsRows = func(resource string) bool { return resource == "vm1" }
+	_, err = d.Approve(t.Context(), r.ID, d.vote(r, "olga"), Narrow{Rows: MaxRows + 1})
+	require.ErrorContains(t, err, "want at most")
+	left, err := d.Approve(t.Context(), r.ID, d.vote(r, "olga"), Narrow{Rows: 100})
+	require.NoError(t, err)
+	require.NotEqual(t, r.Hash, left.Hash)
+	require.Contains(t, left.Lines(), "rows        at most 100 rows, returned or changed, in all sessions together\n")
+	require.Contains(t, left.Lines(), ", at most 100 rows: because")
+	_, err = d.Approve(t.Context(), r.ID, d.vote(r, "otto"), Narrow{})
+	require.ErrorIs(t, err, ErrChanged, "who approves next sees what is left")
+	_, err = d.Approve(t.Context(), r.ID, d.vote(left, "otto"), Narrow{Rows: 101})
+	require.ErrorContains(t, err, "more than the 100 that another approver has left")
+	_, err = d.Approve(t.Context(), r.ID, d.vote(left, "otto"), Narrow{Rows: 50})
+	require.NoError(t, err)
+	left, err = d.Edit(t.Context(), r.ID, d.people.ids["alice"], two(terms), Change{For: 30 * time.Minute})
+	require.NoError(t, err)
+	require.Equal(t, uint64(50), left.Access.Rows, "the requester does not take it off")
+	got, err := d.Approve(t.Context(), r.ID, d.vote(left, "sven"), Narrow{})
+	require.NoError(t, err)
+	require.Equal(t, Approved, got.State)
+	signed, err := d.Signer.OpenGrant(t.Context(), got.Signed)
+	require.NoError(t, err)
+	require.Equal(t, uint64(50), signed.Rows)
+	_, g, _, ok := d.Granted(d.people.ids["alice"], vm, "prod")
+	require.True(t, ok)
+	require.Equal(t, uint64(50), g.Rows)
+	require.True(t, g.Ends.Equal(got.Access.Grant.Until))
+
+	more, err := d.Extend(t.Context(), d.people.ids["alice"], r.ID, two(terms), time.Hour, "INC-2", "")
+	require.NoError(t, err)
+	require.Equal(t, uint64(50), more.Access.Rows, "more time is no more than before")
+
+	free := d.asks(t, terms, func(a *Ask) { a.For = 10 * time.Minute })
+	_, err = d.Approve(t.Context(), free.ID, d.vote(free, "olga"), Narrow{})
+	require.NoError(t, err)
+	request, g, _, ok := d.Granted(d.people.ids["alice"], vm, "prod")
+	require.True(t, ok)
+	require.Equal(t, free.ID, request, "what bounds no rows comes before what lasts longer")
+	require.Zero(t, g.Rows)
+}
+
 // TestNarrowLate: what would be over already is not granted, and what is left of a time that is fixed does not wait beyond its end.
 func TestNarrowLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

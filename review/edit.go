@@ -77,7 +77,7 @@ func (p *Proposal) digest(r *Request) string {
 func (d *Desk) edited(who *proxy.Identity, r *Request, t *Terms, c *Change) (*Request, error) {
 	a := Ask{
 		Resource: r.Resource, Account: r.Account, Terms: *t, Actions: c.Actions, For: c.For, From: r.Access.From, Reason: c.Reason, Remote: c.Remote,
-		extends: r.Access.Extends,
+		extends: r.Access.Extends, rows: r.Access.Rows,
 	}
 	if c.From != nil && a.extends != "" && !c.From.Equal(a.From) {
 		return nil, fmt.Errorf("%w: it begins when request %s ends", ErrAsk, a.extends)

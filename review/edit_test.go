@@ -218,3 +218,35 @@ func TestPropose(t *testing.T) {
 	_, err = accept("alice", now.Access.Proposal.Hash)
 	require.ErrorContains(t, err, "nothing is proposed")
 }
+
+// TestAskAgainForAnotherReason: the reason of who asks again for what waits is the one that approvers read, and is on record; approvals
+// for the reason of before are neither used for it nor taken away by the way.
+func TestAskAgainForAnotherReason(t *testing.T) {
+	d := openDesk(t, store.NewMemory(), everybody())
+	r := d.asks(t, two(terms), nil)
+	require.Equal(t, r.Hash, d.asks(t, two(terms), nil).Hash, "the same for the same reason")
+	again := d.asks(t, two(terms), func(a *Ask) { a.Reason = "INC-4712" })
+	require.Equal(t, r.ID, again.ID)
+	require.Equal(t, "INC-4712", again.Access.Reason)
+	require.Equal(t, 1, again.Access.Revision)
+	require.Equal(t, []string{"pending ", "edited "}, d.notes)
+	require.Contains(t, again.Lines(), "why         INC-4712\n")
+	_, err := d.Approve(t.Context(), r.ID, d.vote(r, "olga"), Narrow{})
+	require.ErrorIs(t, err, ErrChanged, "an approver who has read the reason of before reads it again")
+
+	_, err = d.Approve(t.Context(), r.ID, d.vote(again, "olga"), Narrow{})
+	require.NoError(t, err)
+	_, err = d.Ask(t.Context(), d.people.ids["alice"], Ask{Resource: "vm1", Terms: two(terms), Reason: "INC-4713"})
+	require.ErrorIs(t, err, ErrAsk)
+	require.ErrorContains(t, err, "request "+r.ID+" asks for the same, and was approved by some for another reason")
+	got, err := d.Get(t.Context(), r.ID)
+	require.NoError(t, err)
+	require.Equal(t, "INC-4712", got.Access.Reason)
+	require.Len(t, got.Access.Votes, 1)
+	_, err = d.Edit(t.Context(), r.ID, d.people.ids["alice"], two(terms), Change{Reason: "INC-4713"})
+	require.NoError(t, err, "she has everybody approve it anew on purpose")
+	d.asks(t, two(terms), func(a *Ask) { a.Reason, a.connects = "connecting by ssh", true })
+	got, err = d.Get(t.Context(), r.ID)
+	require.NoError(t, err)
+	require.Equal(t, "INC-4713", got.Access.Reason, "who connects says no reason")
+}

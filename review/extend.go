@@ -27,7 +27,7 @@ func (d *Desk) Extend(ctx context.Context, who *proxy.Identity, id string, t Ter
 	}
 	a := Ask{
 		Resource: first.Resource, Account: first.Account, Terms: t, Actions: first.Access.Grant.Actions, For: length, From: first.Access.Grant.Until,
-		Reason: reason, Remote: remote, extends: first.ID,
+		Reason: reason, Remote: remote, extends: first.ID, rows: first.Access.Rows,
 	}
 	return d.Ask(ctx, who, a)
 }

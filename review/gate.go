@@ -90,6 +90,9 @@ func (p *pass) ask(ctx context.Context, op proxy.Op) proxy.Verdict {
 		return proxy.Pass()
 	}
 	request, grant, _, ok := g.Desk.GrantedIn(s, terms.Rule)
+	if ok && grant.Rows > 0 { // of another program on the store
+		return proxy.Deny(proxy.CauseInternal, terms.Rule, "request "+request+" grants "+rowsText(grant.Rows)+", and nobody counts them here", "Connect where they are counted, or ask again.")
+	}
 	if ok && grant.Opens && !s.Dry {
 		switch err := g.Desk.Open(ctx, request, s.ID); {
 		case errors.Is(err, ErrSpent):

@@ -125,6 +125,81 @@ func TestGateWaits(t *testing.T) {
 	})
 }
 
+// TestGateAfterADenial: of what somebody has asked for, the latest says what becomes of her when she connects: a denial, or what she has
+// asked for since, on whatever terms.
+func TestGateAfterADenial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var terms review.Terms
+		d, open := gated(t, func(g *review.Gate) { terms, _ = g.Access(nil, proxy.Target{}) })
+		deny := func(id string) {
+			t.Helper()
+			r, err := d.Get(t.Context(), id)
+			require.NoError(t, err)
+			_, err = d.Deny(t.Context(), id, review.Vote{By: olga, Hash: r.Hash, Reason: "not " + id, Channel: "test"})
+			require.NoError(t, err)
+			time.Sleep(time.Second)
+		}
+		asks := func(length, ahead time.Duration) string {
+			t.Helper()
+			r, err := d.Ask(t.Context(), &proxy.Identity{Subject: "alice"}, review.Ask{Resource: "shop", Terms: terms, For: length, From: time.Now().Add(ahead), Reason: "INC-1"})
+			require.NoError(t, err)
+			time.Sleep(time.Second)
+			return r.ID
+		}
+		first := asks(20*time.Minute, 0)
+		deny(first)
+		_, err := open()
+		require.ErrorContains(t, err, "olga denied request "+first)
+
+		second := asks(10*time.Minute, 0)
+		_, err = open()
+		require.ErrorContains(t, err, "request "+second+" for connect at shop for 10m0s", "what was asked for since waits")
+		require.Len(t, d.List(), 1, "connecting asks for nothing further")
+		deny(second)
+		for range 5 { // whatever order it is looked at
+			_, err = open()
+			require.ErrorContains(t, err, "olga denied request "+second+": not "+second, "the latest denial is told")
+		}
+
+		third := asks(15*time.Minute, 0)
+		decides(t, d)
+		s, err := open()
+		require.NoError(t, err)
+		s.Close(nil)
+		time.Sleep(time.Second)
+		_, err = d.Revoke(t.Context(), third, review.Vote{By: olga, Reason: "enough", Channel: "test"}, false)
+		require.NoError(t, err)
+		_, err = open()
+		require.ErrorContains(t, err, "waits for an approval", "a denial of before what was granted is over")
+		_, err = d.Cancel(t.Context(), d.List()[0].ID, &proxy.Identity{Subject: "alice"})
+		require.NoError(t, err)
+
+		later := asks(time.Hour, time.Hour)
+		_, err = open()
+		require.ErrorContains(t, err, "waits for an approval")
+		require.NotContains(t, err.Error(), later, "what begins later lets nobody in now")
+		require.Len(t, d.List(), 2)
+	})
+}
+
+// TestGateCountsNoRows: a gate, which counts no rows, lets nobody in by what another program on the store has granted with a bound of them.
+func TestGateCountsNoRows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, open := gated(t, nil)
+		_, err := open()
+		require.Error(t, err)
+		r := d.List()[0]
+		vote := review.Vote{By: olga, Hash: r.Hash, Channel: "test"}
+		_, err = d.Approve(t.Context(), r.ID, vote, review.Narrow{Rows: 5})
+		require.ErrorContains(t, err, "nobody counts rows at shop")
+		d.CountsRows = func(string) bool { return true } // as of the other program
+		_, err = d.Approve(t.Context(), r.ID, vote, review.Narrow{Rows: 5})
+		require.NoError(t, err)
+		_, err = open()
+		require.ErrorContains(t, err, "request "+r.ID+" grants at most 5 rows, and nobody counts them here")
+	})
+}
+
 // TestGateFree: a gate that asks for nothing passes everything, and a session that needs a grant no more is left alone.
 func TestGateFree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -105,7 +105,7 @@ func (d *Desk) Wait(ctx context.Context, id string) (*Request, error) {
 func (d *Desk) Version() uint64 { return d.version.Load() }
 
 // Granted is what somebody who connects now was granted of a rule at a target, and when that has to be asked about again. Of several
-// grants it is the one that lasts longest.
+// grants it is the one that lasts longest, and one that bounds no rows before all that do.
 func (d *Desk) Granted(id *proxy.Identity, t proxy.Target, rule string) (request string, g Grant, check time.Time, ok bool) {
 	return d.has(nil, id, t, rule, false)
 }
@@ -152,11 +152,12 @@ func (d *Desk) has(s *proxy.Session, id *proxy.Identity, t proxy.Target, rule st
 			continue
 		}
 		// What counts already comes before what would have to be used.
-		if better := r.Access.Grant.Until.After(g.Until); !ok || g.Opens && how == in || better && (g.Opens || how == in) {
+		if better := r.Access.better(&g); !ok || g.Opens && how == in || better && (g.Opens || how == in) {
 			if offline {
 				check = time.Time{}
 			}
 			request, g, ok = r.ID, *r.Access.Grant, true
+			g.Rows, g.Ends = r.Access.Rows, r.Access.Grant.Until
 			g.Opens, ends = how == opens, k.ends
 		}
 	}
@@ -165,6 +166,14 @@ func (d *Desk) has(s *proxy.Session, id *proxy.Identity, t proxy.Target, rule st
 		g.Until = ends
 	}
 	return request, g, check, ok
+}
+
+// better reports whether a grants more than g: any number of rows, or else for longer.
+func (a *Access) better(g *Grant) bool {
+	if (a.Rows == 0) != (g.Rows == 0) {
+		return a.Rows == 0
+	}
+	return a.Grant.Until.After(g.Ends)
 }
 
 // watch is somebody who is told when a person's grants change.
@@ -257,6 +266,7 @@ func (d *Desk) settle(ctx context.Context) {
 		case k.unkept(): // it is handed in first
 		case k.request.due(now) != "" || k.request.escalates(now) || !k.request.over() && d.cut(&k.request):
 			due = append(due, id)
+		case k.request.State == Unknown && now.Before(k.request.Created.Add(KeepRequests)): // who sends the same again is told
 		case k.request.over() && time.Since(k.seen) > rememberOver && now.After(k.request.lasts()) && !k.request.refused(now) && len(d.extended(id)) == 0:
 			delete(d.known, id)
 		}

@@ -68,6 +68,9 @@ func (d *Desk) Request(ctx context.Context, s *proxy.Session, op proxy.Op, a *pr
 		}
 		d.see(r, version)
 	}
+	if r.State == Pending && r.After != "" {
+		message += "; request " + r.After + " for the same was approved, and the gateway stopped as it ran: look whether it has changed anything before it runs again"
+	}
 	d.mu.Lock()
 	if d.attended == nil {
 		d.attended = make(map[string]bool)
@@ -115,6 +118,7 @@ func (d *Desk) about(ctx context.Context, s *proxy.Session, op proxy.Op, a *prox
 	r.means(s, op)
 	var err error
 	r.sums, r.Content = newSums(op), r.content(op)
+	r.After = d.perhapsRun(r.Content)
 	if r.Hash, err = r.hash(); err != nil {
 		return nil, err
 	}
@@ -227,6 +231,8 @@ func (h *held) over(r *Request) proxy.Verdict {
 		return h.refuse(proxy.CauseApproval, "nobody decided about request "+r.ID+" in time", "Ask an approver, and try again.")
 	case Used:
 		return h.refuse(proxy.CauseApproval, "request "+r.ID+" was approved and has run in another session of yours", "Send it again to ask again.")
+	case Unknown:
+		return h.refuse(proxy.CauseApproval, "request "+r.ID+" was approved, and whether it has run is not known, because the gateway stopped", "Look whether it has changed anything, and send it again to ask again.")
 	case Lapsed:
 		return h.refuse(proxy.CauseApproval, "the approval of request "+r.ID+" has lapsed", "Send it again to ask again.")
 	}

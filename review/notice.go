@@ -10,7 +10,7 @@ import (
 type Notice struct {
 	// ID names the notice: it is the same when the notice is sent again.
 	ID string `json:"id"`
-	// Event is "asked", "voted", "escalated", "proposed", "edited", "break_glass", or the state that the request is in now: approved, denied, cancelled, expired, revoked,
+	// Event is "asked", "voted", "escalated", "proposed", "edited", "break_glass", or the state that the request is in now: approved, denied, cancelled, expired, lapsed, unknown, revoked,
 	// ended, review_due, reviewed, violation. Of an alert it is "fired".
 	Event string    `json:"event"`
 	At    time.Time `json:"at"`

@@ -171,5 +171,8 @@ func (r *Request) hash() (string, error) {
 	if s := r.Standing; s != nil {
 		parts = append(parts, "standing", strconv.Itoa(s.Runs), strconv.FormatInt(s.Seconds, 10), s.Scope)
 	}
+	if r.After != "" {
+		parts = append(parts, "after", r.After)
+	}
 	return digest.Of(parts...), nil
 }

@@ -25,6 +25,7 @@ const (
 	Ended     State = "ended"     // access: its time is over
 	Used      State = "used"      // an operation: it was let through, once
 	Lapsed    State = "lapsed"    // an operation: approved, and not run in time
+	Unknown   State = "unknown"   // an operation: it was let through, and the gateway stopped before it was known whether it has run
 
 	ReviewDue State = "review_due" // access without an approval: it has ended
 	Fine      State = "reviewed"   // it was in order
@@ -93,6 +94,9 @@ type Request struct {
 	// operation was approved; empty: people have approved it.
 	Standing *Standing `json:"standing,omitempty"`
 	Under    string    `json:"under,omitempty"`
+
+	// After is a request for the same operation that is Unknown: it may have run already; empty: none.
+	After string `json:"after,omitempty"`
 
 	// Access is what a request for access asks for; nil: the request is about an operation.
 	Access *Access `json:"access,omitempty"`

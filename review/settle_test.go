@@ -282,3 +282,49 @@ func (u *uncertain) Write(ctx context.Context, ws ...store.Write) (int64, error)
 	}
 	return 0, store.ErrUncertain
 }
+
+// TestMarkUnknown: what was used when the gateway was killed is marked, once, when the record does not say how it ended; who sends the same
+// again is told, as is who approves that, until it has run as it should.
+func TestMarkUnknown(t *testing.T) {
+	teststore.Each(t, func(t *testing.T, st store.Store) {
+		d := newDeskAt(t, st)
+		runs := func(op proxy.Op) review.Request {
+			t.Helper()
+			r := d.held(t, op)
+			require.NoError(t, d.approve(r))
+			s := d.session(t, ops)
+			v := s.Ask(s.Context(), op)
+			require.False(t, v.Refuses(), v.Message())
+			got, err := d.Get(t.Context(), r.ID)
+			require.NoError(t, err)
+			require.Equal(t, review.Used, got.State)
+			return *got
+		}
+		lost, known := runs(del("DELETE FROM t")), runs(del("DELETE FROM u"))
+		var recorded []proxy.RequestNote
+		for _, r := range []review.Request{lost, known} {
+			recorded = append(recorded, proxy.RequestNote{ID: r.ID, State: string(review.Used), Session: r.Use.Session, Operation: r.Use.Operation})
+		}
+		recorded = append(recorded, proxy.RequestNote{ID: "nothing", State: string(review.Used), Session: "x"})
+		ended := func(session string, _ uint64) bool { return session == known.Use.Session }
+		for range 2 { // also at the start after the next
+			d = newDeskAt(t, st)
+			require.NoError(t, d.MarkUnknown(t.Context(), recorded, ended))
+		}
+		require.Empty(t, d.told(), "once")
+		for id, want := range map[string]review.State{lost.ID: review.Unknown, known.ID: review.Used} {
+			got, err := d.Get(t.Context(), id)
+			require.NoError(t, err)
+			require.Equal(t, want, got.State)
+		}
+		other := d.held(t, del("DELETE FROM u"))
+		require.Empty(t, other.After)
+		again := d.held(t, del("DELETE FROM t"))
+		require.Equal(t, lost.ID, again.After)
+		require.Contains(t, again.Lines(), "it may have run already: request "+lost.ID)
+		require.NoError(t, d.approve(again))
+		s := d.session(t, ops)
+		require.Equal(t, again.ID+" by bob", s.Ask(s.Context(), del("DELETE FROM t")).Grant)
+		require.Empty(t, d.held(t, del("DELETE FROM t")).After)
+	})
+}

@@ -64,7 +64,7 @@ func (r *Request) grant() *proxy.Grant {
 		}
 		g.Votes = []proxy.GrantVote{{By: r.DecidedBy, At: latest(r.DecidedAt).UTC(), Channel: r.Channel}}
 	case a != nil:
-		g.Actions = a.Actions
+		g.Actions, g.Rows = a.Actions, a.Rows
 		for _, v := range a.Votes {
 			if !v.Lost {
 				g.Votes = append(g.Votes, proxy.GrantVote{By: v.By, At: v.At.UTC(), Channel: v.Channel})

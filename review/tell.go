@@ -77,6 +77,8 @@ func (n *Notice) Headline() string {
 		return "nobody decided in time about " + what
 	case string(Lapsed):
 		return what + " was approved, and was not there any more"
+	case string(Unknown):
+		return what + " was approved, and the gateway stopped as it ran: whether it has run is not known"
 	case BreakGlass:
 		return fmt.Sprintf("BREAK-GLASS: %s has taken access to %s without an approval", who, name(r.Resource))
 	case string(ReviewDue):
@@ -186,6 +188,9 @@ func (n *Notice) Facts(details bool) []Fact {
 	if a := r.Access; a != nil {
 		add("wants", strings.Join(a.Actions, ", "), false)
 		add("for how long", a.For().String(), false)
+		if a.Rows > 0 {
+			add("rows", rowsText(a.Rows), false)
+		}
 		if !a.From.IsZero() {
 			add("from", a.From.UTC().Format(time.RFC3339), false)
 		}

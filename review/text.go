@@ -45,6 +45,9 @@ func (r *Request) Lines() string {
 	line("effects", r.Effects)
 	line("unknown", r.Blind)
 	line("names", r.Names)
+	if r.After != "" {
+		line("before", "it may have run already: request "+r.After+" for the same was approved, and the gateway stopped as it ran")
+	}
 	if r.Locked != nil {
 		line("locks", "a transaction of hers is open: what it has locked stays locked for others until "+r.Locked.Format(time.RFC3339)+
 			" at most; from then on she has to send it again when it is approved")
@@ -66,7 +69,11 @@ func (r *Request) Lines() string {
 		line("decided by", r.DecidedBy+" "+r.Reason)
 	}
 	if r.Use != nil {
-		line("has run", "in session "+r.Use.Session+" at "+r.Use.At.Format(time.RFC3339))
+		word := "has run"
+		if r.State == Unknown {
+			word = "may have run"
+		}
+		line(word, "in session "+r.Use.Session+" at "+r.Use.At.Format(time.RFC3339))
 	}
 	if r.Kind == proxy.KindRunbook.String() { // which has a plan, of many lines
 		first, rest, _ := strings.Cut(r.Text, "\n")
@@ -94,6 +101,9 @@ func (r *Request) accessLines(line func(name, value string)) {
 	line("rule", a.Rule)
 	line("access", strings.Join(a.Actions, ", "))
 	line("for", a.For().String())
+	if a.Rows > 0 {
+		line("rows", rowsText(a.Rows)+", returned or changed, in all sessions together")
+	}
 	if !a.From.IsZero() {
 		line("begins", a.From.In(in).Format(time.RFC3339))
 	}
@@ -145,6 +155,9 @@ func (r *Request) accessLines(line func(name, value string)) {
 		}
 		if len(v.Actions) > 0 {
 			text += ", " + strings.Join(v.Actions, ", ") + " alone"
+		}
+		if v.Rows > 0 {
+			text += ", " + rowsText(v.Rows)
 		}
 		if len(v.OnCall) > 0 {
 			text += ", on call for " + strings.Join(v.OnCall, ", ")

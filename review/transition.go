@@ -138,7 +138,7 @@ func (d *Desk) note(ctx context.Context, r *Request, state, reason string) error
 		n.Session, n.Operation = r.Use.Session, r.Use.Operation
 	}
 	if r.Access != nil {
-		n.Resource, n.Account = r.Resource, r.Account
+		n.Resource, n.Account, n.Rows = r.Resource, r.Account, r.Access.Rows
 		if g := r.Access.Grant; g != nil {
 			n.Until = g.Until
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +16,20 @@ import (
 type Narrow struct {
 	For     time.Duration // 0: as long as was asked for
 	Actions []string      // empty: all that was asked for
+	// Rows is how many may be returned or changed by what is granted, in all sessions together; 0: as many as the rules let. They are
+	// bounded where Desk.CountsRows says that somebody counts them.
+	Rows uint64
+}
+
+// MaxRows is the largest number of rows by which an approver bounds what she grants.
+const MaxRows = math.MaxInt64 / 4
+
+// rowsText says how many rows there may be.
+func rowsText(n uint64) string {
+	if n == 1 {
+		return "at most 1 row"
+	}
+	return fmt.Sprintf("at most %d rows", n)
 }
 
 // Approve gives one approval. The request is granted when it is the last one that is needed. An operation is approved as it is.
@@ -25,7 +40,7 @@ func (d *Desk) Approve(ctx context.Context, id string, v Vote, narrow Narrow) (*
 			return step{}, err
 		case r.Access != nil:
 			return d.approveAccess(ctx, r, &v, narrow, now)
-		case narrow.For != 0 || len(narrow.Actions) > 0:
+		case narrow.For != 0 || len(narrow.Actions) > 0 || narrow.Rows > 0:
 			return step{}, fmt.Errorf("%w: less of it, since the request is about an operation: approve it as it is, or deny it", ErrAsk)
 		}
 		r.UseBy = now.Add(r.lets())
@@ -77,6 +92,9 @@ func (d *Desk) approveAccess(ctx context.Context, r *Request, v *Vote, narrow Na
 			return step{}, err
 		}
 	}
+	if narrow.Rows > 0 && (d.CountsRows == nil || !d.CountsRows(r.Resource)) {
+		return step{}, fmt.Errorf("%w: got a bound of %d rows, and nobody counts rows at %s: grant a shorter time or fewer actions", ErrAsk, narrow.Rows, r.Resource)
+	}
 	if err := a.narrow(narrow); err != nil {
 		return step{}, err
 	}
@@ -91,7 +109,7 @@ func (d *Desk) approveAccess(ctx context.Context, r *Request, v *Vote, narrow Na
 	}
 	vote := VoteRecord{
 		Stage: stage, By: v.By.Subject, Name: v.By.Name, At: now, Channel: v.Channel, Method: v.By.Method.String(), Reason: v.Reason,
-		Seconds: int64(narrow.For / time.Second), Actions: narrow.Actions, OnCall: v.onCall,
+		Seconds: int64(narrow.For / time.Second), Actions: narrow.Actions, Rows: narrow.Rows, OnCall: v.onCall,
 	}
 	if v.Proven {
 		vote.Factors, vote.Proven = v.By.Claims[claimFactors], v.By.AuthTime
@@ -129,6 +147,14 @@ func (a *Access) narrow(n Narrow) error {
 		return fmt.Errorf("%w: got a time of %s, which is longer than the %s that was asked for", ErrAsk, n.For, a.For())
 	case n.For > 0:
 		a.Seconds = int64(n.For / time.Second)
+	}
+	switch {
+	case n.Rows > MaxRows:
+		return fmt.Errorf("%w: got a bound of %d rows, want at most %d", ErrAsk, n.Rows, uint64(MaxRows))
+	case a.Rows > 0 && n.Rows > a.Rows:
+		return fmt.Errorf("%w: got a bound of %d rows, which is more than the %d that another approver has left", ErrAsk, n.Rows, a.Rows)
+	case n.Rows > 0:
+		a.Rows = n.Rows
 	}
 	if len(n.Actions) == 0 {
 		return nil

@@ -84,7 +84,7 @@ func requestCommand(c *cli) *cobra.Command {
 				return err
 			}
 		} else {
-			fmt.Fprintln(c.out, become(r))
+			fmt.Fprintln(c.out, become(r)+why(r, req.Reason))
 		}
 		switch {
 		case r.State == review.Approved || r.State == review.Pending && !*wait:
@@ -97,6 +97,18 @@ func requestCommand(c *cli) *cobra.Command {
 		return fail(exitDenied, "request %s is %s", r.ID, r.State)
 	})
 	return cmd
+}
+
+// why says for which reason a request is that was there already when it was asked for; empty: for none but the given one, and since now.
+func why(r *review.Request, given string) string {
+	a := r.Access
+	switch {
+	case a == nil || a.Reason == strings.TrimSpace(given) && (a.Revision == 0 || r.State != review.Pending):
+		return ""
+	case a.Reason == strings.TrimSpace(given):
+		return "; it was there already, and approvers read the reason " + visible(a.Reason)
+	}
+	return "; it was there already, for the reason " + visible(a.Reason)
 }
 
 // proveFor has the user of a login prove herself again, for what she does next, and returns what asks the gateway then.

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -79,8 +81,14 @@ access:
 	as("dora", exitOK, "requests", "cancel", id(out))
 
 	// She changes what she asks for: what is wider is approved anew, what is narrower is not.
-	request := id(as("dora", exitOK, "request", "shop", "--for", "1h", "--ops", "read", "--reason", "fix a note"))
+	request := id(as("dora", exitOK, "request", "shop", "--for", "1h", "--ops", "read", "--reason", "note"))
+	again := as("dora", exitOK, "request", "shop", "--for", "1h", "--ops", "read", "--reason", "fix a note")
+	require.Contains(t, again, request+" is pending")
+	require.Contains(t, again, "it was there already, and approvers read the reason fix a note")
+	require.Equal(t, "fix a note", show(request).Access.Reason)
 	as("olga", exitOK, "approve", request)
+	require.Contains(t, as("dora", exitUsage, "request", "shop", "--for", "1h", "--ops", "read", "--reason", "drop it"), "was approved by some for another reason")
+	require.Equal(t, "fix a note", show(request).Access.Reason)
 	require.Contains(t, as("dora", exitUsage, "requests", "edit", request), "with one of --for, --ops, --start and --reason")
 	require.Contains(t, as("dora", exitUsage, "requests", "edit", request, "--for", "9h"), "at most 8h")
 	as("otto", exitNotFound, "requests", "edit", request, "--for", "30m")
@@ -101,7 +109,7 @@ access:
 	require.Contains(t, as("olga", exitOK, "approve", request), "is approved until")
 	first := show(request)
 	require.Equal(t, []string{"connect", "read", "write"}, first.Access.Grant.Actions)
-	require.Equal(t, 3, first.Access.Revision)
+	require.Equal(t, 4, first.Access.Revision)
 
 	// More time, in a session that is open.
 	db, err := pgconn.Connect(ctx, conn)
@@ -127,4 +135,61 @@ access:
 	for _, event := range []string{"edited " + request, "proposed " + request, "approved " + more, "revoked " + more} {
 		require.Contains(t, log, event)
 	}
+}
+
+// TestApproveRows: an approver bounds the rows of what she grants by the command line; psql is told when they are used up, the signed grant
+// says how many there were, and the record is proven. Where nobody counts rows, no bound is granted.
+func TestApproveRows(t *testing.T) {
+	needs(t, "psql")
+	b := openTestbed(t, "CREATE TABLE notes (text text); INSERT INTO notes SELECT 'hello' FROM generate_series(1, 10)")
+	verifier, err := identity.NewVerifier("secret")
+	require.NoError(t, err)
+	p := b.serve(t, fmt.Sprintf(`identity:
+  users:
+    - {name: dora, groups: [dev], password: %[1]q}
+    - {name: olga, groups: [ops], password: %[1]q}
+access:
+  - {name: readers, groups: [dev], allow: [connect, read, exec], request: {approvers: [ops]}}
+`, verifier))
+	for _, who := range []string{"olga", "dora"} {
+		code, _, errs := sallyport(t, "secret\n", "login", b.url, "--user", who, "--profile", who, "--ca", b.authority())
+		require.Equal(t, exitOK, code, errs)
+	}
+	as := func(who string, want int, args ...string) string {
+		t.Helper()
+		code, out, errs := sallyport(t, "", append(args, "--profile", who)...)
+		require.Equal(t, want, code, errs+out)
+		return out + errs
+	}
+	asks := func(resource string) string {
+		t.Helper()
+		m := regexp.MustCompile(`request ([a-z0-9]{10})`).FindStringSubmatch(as("dora", exitOK, "request", resource, "--reason", "INC-1"))
+		require.NotNil(t, m)
+		return m[1]
+	}
+	machine := asks("vm1")
+	require.Contains(t, as("olga", exitUsage, "approve", machine, "--rows", "5"), "nobody counts rows at vm1")
+	id := asks("shop")
+	require.Contains(t, as("olga", exitUsage, "approve", id, "--rows", "0"), "want at least 1, or deny it")
+	require.Contains(t, as("olga", exitOK, "approve", id, "--rows", "12"), ", for at most 12 rows")
+	require.Contains(t, as("dora", exitOK, "requests", "show", id), "rows        at most 12 rows, returned or changed, in all sessions together")
+	host, port, _ := strings.Cut(b.pg, ":")
+	psql := func() string {
+		text, _ := exec.CommandContext(t.Context(), "psql", "-X", "-A", "-t", "-c", "SELECT text FROM notes", fmt.Sprintf("host=%s port=%s user=dora+shop password=secret sslmode=require", host, port)).CombinedOutput()
+		return string(text)
+	}
+	require.Equal(t, 10, strings.Count(psql(), "hello\n"))
+	require.Contains(t, psql(), "request "+id+" has granted you 12 rows, and they are used up (rule readers)")
+
+	grant := filepath.Join(t.TempDir(), "grant")
+	code, out, errs := sallyport(t, "", "requests", "show", "--grant", id, "--profile", "olga")
+	require.Equal(t, exitOK, code, errs)
+	require.NoError(t, os.WriteFile(grant, []byte(out), 0o600))
+	p.stop(t)
+	key := filepath.Join(b.dir, "data", "audit", "log", "key.pub")
+	code, out, errs = sallyport(t, "", "verify", "--key", key, grant)
+	require.Equal(t, exitOK, code, errs)
+	require.Contains(t, out, "rows        at most 12, returned or changed\n")
+	code, out, errs = sallyport(t, "", "verify", "--key", key, filepath.Join(b.dir, "data", "audit"))
+	require.Equal(t, exitOK, code, out+errs)
 }

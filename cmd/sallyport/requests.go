@@ -118,7 +118,7 @@ func requestsShowCommand(c *cli) *cobra.Command {
 			return answered(err)
 		}
 		switch {
-		case *grant && (r.Signed == "" || !slices.Contains([]review.State{review.Approved, review.Used, review.Lapsed, review.Revoked, review.Ended}, r.State)):
+		case *grant && (r.Signed == "" || !slices.Contains([]review.State{review.Approved, review.Used, review.Unknown, review.Lapsed, review.Revoked, review.Ended}, r.State)):
 			return fail(exitNotFound, "request %s is %s: it has no signed approval", r.ID, r.State)
 		case *grant:
 			_, err := io.WriteString(c.out, r.Signed)
@@ -209,6 +209,7 @@ func decide(c *cli, verb, short string, do func(*client.Client, context.Context,
 	case "approve":
 		f.DurationVar(&length, "for", 0, "grant access for this `time`, which is shorter than was asked for")
 		f.StringSliceVar(&d.Actions, "ops", nil, "grant these `actions` alone, of those that were asked for; several by commas")
+		f.Uint64Var(&d.Rows, "rows", 0, "at databases, grant that at most so many `rows` are returned or changed, in all sessions together")
 	case "propose":
 		f.DurationVar(&length, "for", 0, "how long")
 		f.StringSliceVar(&d.Actions, "ops", nil, "these `actions` of the rule; several by commas")
@@ -218,6 +219,9 @@ func decide(c *cli, verb, short string, do func(*client.Client, context.Context,
 	cmd.RunE = does(func(ctx context.Context, args []string) error {
 		if len(args) == 0 || verb != "approve" && verb != "reveal" && d.Reason == "" {
 			return fail(exitUsage, "%s --reason WHY ID; \"sallyport requests ls\" lists what waits", verb)
+		}
+		if f.Changed("rows") && d.Rows == 0 {
+			return fail(exitUsage, "%s: --rows 0 grants nothing: want at least 1, or deny it", verb)
 		}
 		if f.Changed("for") && length < time.Minute {
 			return fail(exitUsage, "%s: --for %s is too short: want at least a minute", verb, length)
@@ -285,6 +289,9 @@ func become(r *review.Request) string {
 		text = fmt.Sprintf("request %s: you have access without an approval until %s; all that you do is recorded, and it will be reviewed by %s", r.ID, r.Access.Grant.Until.Local().Format(time.DateTime), strings.Join(r.Approvers[0], " or "))
 	case r.State == review.Approved:
 		text += " until " + r.Access.Grant.Until.Local().Format(time.DateTime)
+		if r.Access.Rows > 0 {
+			text += fmt.Sprintf(", for at most %d rows", r.Access.Rows)
+		}
 	case r.State == review.Pending:
 		text += ": it waits for an approval of " + review.Approving(r)
 		if p := r.Access.Proposal; p != nil {

@@ -97,3 +97,45 @@ access:
 		}
 	}
 }
+
+// TestReviewsDocumentOperations: what docs/reviews.md has people type to decide about an operation that is held works as it is written.
+func TestReviewsDocumentOperations(t *testing.T) {
+	text := document(t, "docs/reviews.md")
+	_, text, _ = strings.Cut(text, "\n## Operations\n")
+	text, _, found := strings.Cut(text, "### Who decides")
+	require.True(t, found)
+	lines := regexp.MustCompile("(?m)^    sallyport (.*)$").FindAllStringSubmatch(text, -1)
+	require.Len(t, lines, 4)
+	o := openOffice(t, `  - {name: dev-writes, groups: [dev], resources: [shop], allow: [write]}
+guardrails:
+  - {use: off}
+  - {name: big-changes, hold: {effects: [update, delete]}, approvers: [ops], for: 15m, message: big changes are looked at by another}
+`)
+	o.psql(t, "bob", "-c", "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('hello')")
+	for _, m := range lines {
+		p := o.asks(t, "alice", "UPDATE notes SET text = 'bye'")
+		id := o.waiting(t).ID
+		require.Eventually(t, func() bool {
+			return strings.Contains(p.shown(), "NOTICE:  big changes are looked at by another: request "+id+" is waiting for approval")
+		}, 30*time.Second, 10*time.Millisecond, p.shown())
+		var words []string
+		for _, w := range regexp.MustCompile(`"[^"]*"|\S+`).FindAllString(strings.Replace(m[1], "4jzq7nbkw2", id, 1), -1) {
+			words = append(words, strings.Trim(w, `"`))
+		}
+		code, out, errs := sallyport(t, password+"\n", append(words, "-c", o.config)...)
+		require.Equal(t, exitOK, code, "%v: %s", words, errs+out)
+		require.Contains(t, out+errs, id)
+		switch words[0] {
+		case "approve":
+			require.NoError(t, p.Wait(), p.shown())
+			require.Contains(t, p.shown(), "UPDATE 1")
+		case "deny":
+			require.Error(t, p.Wait())
+			require.Contains(t, p.shown(), "bob denied request "+id+": not on a friday")
+		default:
+			p.Process.Kill()
+			p.Wait()
+			require.Eventually(t, func() bool { return o.shows(t, id).State != review.Pending }, 30*time.Second, 20*time.Millisecond)
+		}
+	}
+}

@@ -88,6 +88,9 @@ func grantLines(g *proxy.Grant) string {
 	line("at", at)
 	line("what", g.Kind)
 	line("actions", strings.Join(g.Actions, ", "))
+	if g.Rows > 0 {
+		line("rows", fmt.Sprintf("at most %d, returned or changed", g.Rows))
+	}
 	line("text", g.Text)
 	line("arguments", g.Arguments)
 	if g.Bounds != nil {

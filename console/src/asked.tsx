@@ -3,9 +3,12 @@ import { span, visible } from "./ui/text";
 
 const actions = (list: string[]) => list.join(", ");
 
+/** A bound of rows, in words. */
+export const atMost = (rows: number) => `at most ${rows.toLocaleString("en")} ${rows === 1 ? "row" : "rows"}`;
+
 /** What a request is about, in one line. */
 export function Asked({ of: r }: { of: Request }) {
-  if (r.access) return <span>{span(r.access.seconds * 1000)} of <b>{visible(actions(r.access.actions))}</b>{r.access.reason && <span class="dim">: <bdi>{visible(r.access.reason)}</bdi></span>}</span>;
+  if (r.access) return <span>{span(r.access.seconds * 1000)} of <b>{visible(actions(r.access.actions))}</b>{r.access.rows ? `, ${atMost(r.access.rows)}` : ""}{r.access.reason && <span class="dim">: <bdi>{visible(r.access.reason)}</bdi></span>}</span>;
   return <code class="one-line">{visible(r.text.replace(/\s+/g, " "))}</code>;
 }
 

@@ -42,7 +42,7 @@ function mark(id: string, what: "approve" | "deny" | null) {
 }
 
 /** send decides now. It names the hash of what was shown. */
-export async function send(r: Request, what: "approve" | "deny", body: { reason?: string; seconds?: number; actions?: string[] } = {}): Promise<Request> {
+export async function send(r: Request, what: "approve" | "deny", body: { reason?: string; seconds?: number; actions?: string[]; rows?: number } = {}): Promise<Request> {
   const now = await post<Request>(at`/v1/requests/${r.id}/` + what, { hash: r.hash, ...body });
   learn(now);
   return now;

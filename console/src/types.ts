@@ -23,13 +23,15 @@ export interface Session {
 export interface Stage { approvers: string[]; need?: number }
 export interface Vote {
   stage: number; by: string; name?: string; at: string; channel?: string; method?: string; reason?: string;
-  seconds?: number; actions?: string[]; lost?: boolean;
+  seconds?: number; actions?: string[]; rows?: number; lost?: boolean;
 }
 export interface Access {
   rule: string; actions: string[]; seconds: number; from?: string; reason: string; remote?: string;
   stages: Stage[]; votes?: Vote[]; grant?: { from: string; until: string; actions: string[] };
   /** The request that it goes on after. */
   extends?: string;
+  /** How many rows may be returned or changed by what is granted, in all sessions. */
+  rows?: number;
   revision?: number; proposal?: Proposal; glass?: Glass;
 }
 
@@ -41,7 +43,7 @@ export interface Proposal {
 /** Access that somebody has taken without an approval. */
 export interface Glass { proof: string; ended?: { state: string; by?: string; at?: string; reason?: string } }
 
-export type RequestState = "pending" | "approved" | "denied" | "cancelled" | "expired" | "revoked" | "ended" | "used" | "lapsed"
+export type RequestState = "pending" | "approved" | "denied" | "cancelled" | "expired" | "revoked" | "ended" | "used" | "unknown" | "lapsed"
   | "review_due" | "reviewed" | "violation";
 
 export interface Request {
@@ -53,6 +55,8 @@ export interface Request {
   /** Types of values that are masked in the text and the arguments, and whether approvers may read them all the same. */
   hidden?: string[]; reveal?: boolean;
   access?: Access; impact?: Impact;
+  /** A request for the same that may have run already. */
+  after?: string;
   /** In a list: its text or arguments are longer than what is here. */
   cut?: boolean;
 }

@@ -156,6 +156,93 @@ func TestBudgetOfRowsOfPerson(t *testing.T) {
 	require.True(t, b.Ask(t.Context(), statement()).Refuses(), "elsewhere, too")
 }
 
+// granting grants the rule "asked" to everybody, with a bound of rows.
+type granting struct {
+	policy.Grants
+	grant policy.Grant
+}
+
+func (g granting) Version() uint64 { return 1 }
+
+func (g granting) Granted(*proxy.Session, *proxy.Identity, proxy.Target, string) (policy.Grant, bool) {
+	return g.grant, true
+}
+
+func (g granting) Glass(*proxy.Identity, proxy.Target, string) (policy.Grant, bool) {
+	return policy.Grant{}, false
+}
+
+func (g granting) Watch(string, func(string, string)) func() { return func() {} }
+
+// TestBoundOfRowsGranted: the rows that were granted are those of all sessions by the request together, at all gateways, and are not given
+// anew by time, by other sessions or by another revision. Without anybody who counts them nothing runs, and what nobody can count does
+// not run.
+func TestBoundOfRowsGranted(t *testing.T) {
+	teststore.Each(t, func(t *testing.T, s store.Store) {
+		until := time.Now().Add(time.Hour)
+		granted := granting{grant: policy.Grant{ID: "r1", Until: until, Ends: until, Actions: []string{"all"}, Rows: 10}}
+		open := func(budgets *policy.Budgets) *proxy.Session {
+			t.Helper()
+			p, err := policy.New([]policy.Rule{{Name: "asked", Groups: []string{"*"}, Users: []string{"*"}, Allow: []string{"all"}, Request: &policy.Request{Stages: []policy.Stage{{Approvers: []string{"ops"}, Need: 1}}}}}, policy.CarriesBudgets|policy.CarriesRequests)
+			require.NoError(t, err)
+			if budgets != nil {
+				p = p.WithBudgets(budgets)
+			}
+			live, err := proxytest.Open(&proxy.Gateway{}, p.With(granted))
+			if budgets == nil {
+				require.ErrorContains(t, err, "request r1 has granted 10 rows, and nobody counts rows here")
+				return nil
+			}
+			require.NoError(t, err)
+			return live
+		}
+		read := func(s *proxy.Session, rows int) (passed int, err error) {
+			op := statement()
+			if v := s.Ask(t.Context(), op); v.Refuses() {
+				return 0, errors.New(v.Message())
+			}
+			f, err := s.Flow(op, &proxy.Shape{Kind: proxy.ShapeRows, Columns: make([]proxy.ShapeColumn, 1)})
+			require.NoError(t, err)
+			defer func() { s.Done(op, &proxy.Outcome{Rows: uint64(passed)}) }()
+			for range rows {
+				if err := f.Row(proxy.NewRow([][]byte{nil})); err != nil {
+					return passed, err
+				}
+				passed++
+			}
+			return passed, nil
+		}
+		l := ledger.New(s)
+		here, there := &policy.Budgets{Ledger: l}, &policy.Budgets{Ledger: l}
+		one := open(here)
+		require.True(t, one.Ask(t.Context(), &proxy.Call{Meta: proxy.Meta{Kind: proxy.KindReplication}, Name: "START_REPLICATION"}).Refuses())
+		n, err := read(one, 6)
+		require.NoError(t, err)
+		require.Equal(t, 6, n)
+		two := open(there)
+		more, err := read(two, 6)
+		require.ErrorContains(t, err, "request r1 has granted you 10 rows, and they are used up (rule asked)")
+		require.LessOrEqual(t, more, 4)
+		one.Close(nil)
+		two.Close(nil)
+		here.Wait()
+		there.Wait()
+		three := open(there)
+		rest, err := read(three, 10)
+		require.Error(t, err)
+		require.Equal(t, 10, n+more+rest, "unused parts come back, and nothing else")
+		_, err = read(three, 1)
+		require.ErrorContains(t, err, "they are used up")
+		three.Close(nil)
+		there.Wait()
+		docs, err := s.List(t.Context(), store.Query{Kind: ledger.Kind})
+		require.NoError(t, err)
+		require.Len(t, docs, 1)
+		require.WithinDuration(t, until, docs[0].Expires, 2*time.Hour, "it is forgotten when what was granted is over")
+		open(nil)
+	})
+}
+
 // broken is a store that does not answer while it is down.
 type broken struct {
 	store.Store

@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { at, get, post, Refusal } from "../api";
-import { approvers } from "../asked";
+import { approvers, atMost } from "../asked";
 import { EditDialog, ExtendDialog, ProposalPanel, ProposeDialog, ReviewPanel } from "../change";
 import { decides, reviews, send, stageOf, votesOf } from "../decide";
 import { now, requests } from "../live";
@@ -85,6 +85,7 @@ function Verdict({ of: r }: { of: R }) {
       ? bar("allow", "circleCheck", <>{visible(r.requester)} may {g.actions.join(", ")} at <bdi>{visible(r.resource)}</bdi> until <Time at={g.until} />, because of rule {visible(r.access!.rule)}. <Left until={g.until} from={g.from} /></>)
       : bar("allow", "circleCheck", <>{who} approved it. It may run once{r.use_by && <> until <Time at={r.use_by} /></>}.</>);
     case "used": return bar("allow", "check", <>{who} approved it, and it ran{r.use && <> at <Time at={r.use.at} seconds /></>}.</>);
+    case "unknown": return bar("review", "triangleAlert", <>{who} approved it, and the gateway stopped as it ran: whether it has run is not known.</>);
     case "denied": return bar("deny", "circleX", <>{who} denied it: <bdi>{visible(r.reason ?? "")}</bdi></>);
     case "revoked": return bar("deny", "ban", <>{who} took it back{r.reason && <>: <bdi>{visible(r.reason)}</bdi></>}</>);
     default: return bar("off", "history", <>It is over: {r.state}{r.reason && <>, <bdi>{visible(r.reason)}</bdi></>}.</>);
@@ -97,6 +98,7 @@ function AccessPanel({ of: r }: { of: R }) {
     <section class="panel" aria-label="What is asked for"><header><Icon name="keyRound" /><h2>What is asked for</h2></header><div class="body"><Facts>
       <Fact word="Actions"><span class="chips">{a.actions.map((x) => <span key={x} class="chip">{visible(x)}</span>)}</span></Fact>
       <Fact word="For"><span class="num">{span(a.seconds * 1000)}</span></Fact>
+      {a.rows ? <Fact word="Rows">{atMost(a.rows)}, returned or changed, in all sessions together</Fact> : null}
       <Fact word="Begins">{a.glass ? "at once" : a.from ? <Time at={a.from} /> : "with the last approval"}</Fact>
       <Fact word="Reason"><bdi class="pre">{visible(a.reason)}</bdi></Fact>
       {a.glass && <Fact word="Proven by">{visible(a.glass.proof)}</Fact>}
@@ -116,6 +118,7 @@ export function WhatPanel({ of: shown }: { of: R }) {
     <section class="panel" aria-label="What exactly"><header><Icon name="fileText" /><h2>What exactly</h2>{r.effects && <span class="chips end">{r.effects.split(/[ ,|]+/).filter(Boolean).map((e) => <span key={e} class="chip">{visible(e)}</span>)}</span>}</header>
       <div class="body stack">
         <p>{visible(r.message)}</p>
+        {r.after && <div class="banner" data-tone="review"><Icon name="triangleAlert" />It may have run already: <A to={"/requests/" + r.after}>request <code>{r.after}</code></A> for the same was approved, and the gateway stopped as it ran.</div>}
         {r.blind && <div class="banner" data-tone="review"><Icon name="triangleAlert" />It cannot be told what this does: {visible(r.blind)}</div>}
         <Code text={r.text} label="What would run" />
         {shown.hidden?.length ? (
@@ -154,7 +157,7 @@ function Stages({ of: r }: { of: R }) {
         return (
           <li key={i}><State tone={done ? "allow" : r.state === "pending" && i === current ? "review" : "off"} icon={done ? "circleCheck" : i === current ? "clock" : "circleSlash"} word={`${votes.length} of ${need}`} />
             <div class="grow"><bdi>{visible(s.approvers.map((g) => (g === "*" ? "everybody else" : g)).join(" or "))}</bdi>
-              {votes.map((v) => <p key={v.by} class="small dim"><Who subject={v.name || v.by} />, <Time at={v.at} />{v.channel && `, ${v.channel}`}{v.seconds ? `, for ${span(v.seconds * 1000)}` : ""}{v.actions?.length ? `, ${v.actions.join(", ")} only` : ""}{v.reason && <>: <bdi>{visible(v.reason)}</bdi></>}</p>)}</div></li>
+              {votes.map((v) => <p key={v.by} class="small dim"><Who subject={v.name || v.by} />, <Time at={v.at} />{v.channel && `, ${v.channel}`}{v.seconds ? `, for ${span(v.seconds * 1000)}` : ""}{v.actions?.length ? `, ${v.actions.join(", ")} only` : ""}{v.rows ? `, ${atMost(v.rows)}` : ""}{v.reason && <>: <bdi>{visible(v.reason)}</bdi></>}</p>)}</div></li>
         );
       })}
     </ol></section>
@@ -185,13 +188,14 @@ export function Decide({ of: r, again }: { of: R; again: () => void }) {
   const [narrow, setNarrow] = useState(false);
   const [seconds, setSeconds] = useState(r.access?.seconds ?? 0);
   const [actions, setActions] = useState(r.access?.actions ?? []);
+  const [rows, setRows] = useState("");
   const [reason, setReason] = useState("");
   const [prove, setProve] = useState(false);
   const [propose, setPropose] = useState(false);
   const doing = useDoing();
   const approve = () => doing.run(async () => {
     try {
-      const less = r.access && narrow ? { seconds: seconds < r.access.seconds ? seconds : undefined, actions: actions.length < r.access.actions.length ? actions : undefined } : {};
+      const less = r.access && narrow ? { seconds: seconds < r.access.seconds ? seconds : undefined, actions: actions.length < r.access.actions.length ? actions : undefined, rows: Number(rows) || undefined } : {};
       const is = await send(r, "approve", { reason: reason || undefined, ...less });
       say(is.state === "pending" ? "Your approval counts; more are needed." : "Approved.");
     } catch (e) {
@@ -202,7 +206,7 @@ export function Decide({ of: r, again }: { of: R; again: () => void }) {
     }
     again();
   });
-  useKeys(() => ({ a: approve, d: () => deny(true), Escape: () => deny(false) }), [r, narrow, seconds, actions, reason]);
+  useKeys(() => ({ a: approve, d: () => deny(true), Escape: () => deny(false) }), [r, narrow, seconds, actions, rows, reason]);
   const steps = [300, 900, 1800, 3600, 7200, 14400, 28800, 43200, 86400, 172800, 604800].filter((s) => r.access && s < r.access.seconds);
   return (
     <section class="panel decide" aria-label="Decide"><header><Icon name="hand" /><h2>Your decision</h2></header><div class="body stack">
@@ -216,6 +220,7 @@ export function Decide({ of: r, again }: { of: R; again: () => void }) {
               <Field id="narrow-for" label="For"><select id="narrow-for" value={String(seconds)} onChange={(e) => setSeconds(Number(e.currentTarget.value))}>
                 {steps.map((s) => <option key={s} value={s}>{span(s * 1000)}</option>)}<option value={r.access.seconds}>{span(r.access.seconds * 1000)}, as asked</option></select></Field>
               <fieldset class="checks"><legend>Actions</legend>{r.access.actions.map((a) => <label key={a} class="check"><input type="checkbox" checked={actions.includes(a)} onChange={(e) => setActions(e.currentTarget.checked ? [...actions, a] : actions.filter((x) => x !== a))} />{a}</label>)}</fieldset>
+              <Field id="narrow-rows" label="Rows at most" hint="Returned or changed, in all sessions together, at PostgreSQL and MySQL. Empty: as many as the rules let."><input id="narrow-rows" type="number" min={1} max={r.access.rows ?? Number.MAX_SAFE_INTEGER} step={1} aria-describedby="narrow-rows-hint" value={rows} onInput={(e) => setRows(e.currentTarget.value)} /></Field>
             </>
           )}
           <Field id="approve-note" label="Note" hint="Not needed; it is on record."><input id="approve-note" maxLength={1000} aria-describedby="approve-note-hint" value={reason} onInput={(e) => setReason(e.currentTarget.value)} /></Field>

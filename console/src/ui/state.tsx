@@ -11,7 +11,7 @@ export function State({ tone, icon, word, title }: { tone: Tone; icon: IconName;
 const requestStates: Record<string, [Tone, IconName, string]> = {
   pending: ["review", "clock", "waiting"], approved: ["allow", "circleCheck", "approved"], denied: ["deny", "circleX", "denied"],
   cancelled: ["off", "circleSlash", "cancelled"], expired: ["off", "timer", "expired"], revoked: ["deny", "ban", "revoked"],
-  ended: ["off", "history", "ended"], used: ["allow", "check", "used"], lapsed: ["off", "timer", "lapsed"],
+  ended: ["off", "history", "ended"], used: ["allow", "check", "used"], lapsed: ["off", "timer", "lapsed"], unknown: ["review", "triangleAlert", "may have run"],
   review_due: ["review", "shieldAlert", "review due"], reviewed: ["allow", "shieldCheck", "in order"], violation: ["deny", "shieldAlert", "violation"],
 };
 
