@@ -1,1 +1,0 @@
-import{a,b,c}from"./chunk-IXQ65FLH.js";import"./chunk-ECACM7JW.js";import"./chunk-BKWCZ6KC.js";import"./chunk-EQIWKVPJ.js";import"./chunk-CLZ5XQYD.js";import"./chunk-WVQHNG26.js";import"./chunk-IYB7IBSU.js";import"./chunk-QYW5UU7M.js";export{b as AccessOf,c as default,a as grantOf};

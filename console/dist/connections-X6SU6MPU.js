@@ -1,1 +1,0 @@
-import{a,b,c}from"./chunk-EAT4O53K.js";import"./chunk-MPU2DAVP.js";import"./chunk-R2KFGHU3.js";import"./chunk-AOVHWQFN.js";import"./chunk-XQJBWRGS.js";import"./chunk-LKDW3TNS.js";import"./chunk-ZCEDYHF3.js";import"./chunk-PIRARTJL.js";export{b as AccessOf,c as default,a as grantOf};

@@ -1,0 +1,1 @@
+import{a,b}from"./chunk-IV34IGJL.js";import"./chunk-NLREFWZE.js";import"./chunk-6AWL6C54.js";import"./chunk-R2KFGHU3.js";import"./chunk-FQ4B5QLU.js";import"./chunk-LKDW3TNS.js";import"./chunk-ZCEDYHF3.js";import"./chunk-PIRARTJL.js";export{b as Deny,a as default};

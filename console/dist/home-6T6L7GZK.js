@@ -1,1 +1,0 @@
-import{a,b}from"./chunk-MIRLLRBN.js";import"./chunk-RKH5NC7G.js";import"./chunk-4PW6IWCW.js";import"./chunk-R2KFGHU3.js";import"./chunk-XQJBWRGS.js";import"./chunk-LKDW3TNS.js";import"./chunk-ZCEDYHF3.js";import"./chunk-PIRARTJL.js";export{b as Deny,a as default};

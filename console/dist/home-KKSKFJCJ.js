@@ -1,1 +1,0 @@
-import{a,b}from"./chunk-HDGRZNY7.js";import"./chunk-XBUOC5ZT.js";import"./chunk-LGZ4LC4C.js";import"./chunk-BKWCZ6KC.js";import"./chunk-CLZ5XQYD.js";import"./chunk-WVQHNG26.js";import"./chunk-IYB7IBSU.js";import"./chunk-QYW5UU7M.js";export{b as Deny,a as default};

@@ -1,0 +1,1 @@
+import{a,b,c}from"./chunk-BZXMUG44.js";import"./chunk-IV34IGJL.js";import"./chunk-Y77WHYO3.js";import"./chunk-CFRK2F7Z.js";import"./chunk-NLREFWZE.js";import"./chunk-6AWL6C54.js";import"./chunk-R2KFGHU3.js";import"./chunk-FQ4B5QLU.js";import"./chunk-LKDW3TNS.js";import"./chunk-ZCEDYHF3.js";import"./chunk-PIRARTJL.js";export{c as Decide,b as WhatPanel,a as default};

@@ -1,1 +1,0 @@
-import{a,b,c}from"./chunk-KDC4WUNX.js";import"./chunk-MIRLLRBN.js";import"./chunk-Y77WHYO3.js";import"./chunk-CFRK2F7Z.js";import"./chunk-RKH5NC7G.js";import"./chunk-4PW6IWCW.js";import"./chunk-R2KFGHU3.js";import"./chunk-XQJBWRGS.js";import"./chunk-LKDW3TNS.js";import"./chunk-ZCEDYHF3.js";import"./chunk-PIRARTJL.js";export{c as Decide,b as WhatPanel,a as default};

@@ -1,1 +1,0 @@
-import{a,b}from"./chunk-NWGJYKBJ.js";import"./chunk-IFSGUCRE.js";import"./chunk-EQIWKVPJ.js";import"./chunk-CLZ5XQYD.js";import"./chunk-WVQHNG26.js";import"./chunk-QYW5UU7M.js";export{b as default,a as runColumns};

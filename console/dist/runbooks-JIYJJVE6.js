@@ -1,0 +1,1 @@
+import{a,b}from"./chunk-ZP3VAZHS.js";import"./chunk-X5SLRSHJ.js";import"./chunk-AOVHWQFN.js";import"./chunk-FQ4B5QLU.js";import"./chunk-LKDW3TNS.js";import"./chunk-PIRARTJL.js";export{b as default,a as runColumns};

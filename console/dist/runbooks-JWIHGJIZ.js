@@ -1,1 +1,0 @@
-import{a,b}from"./chunk-HSTOBYRQ.js";import"./chunk-INJFIPSA.js";import"./chunk-AOVHWQFN.js";import"./chunk-XQJBWRGS.js";import"./chunk-LKDW3TNS.js";import"./chunk-PIRARTJL.js";export{b as default,a as runColumns};

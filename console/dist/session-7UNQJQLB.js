@@ -1,1 +1,0 @@
-import{a,b,c}from"./chunk-CPNSUDD2.js";import"./chunk-HUQ7UGGU.js";import"./chunk-AOVHWQFN.js";import"./chunk-XQJBWRGS.js";import"./chunk-LKDW3TNS.js";import"./chunk-ZCEDYHF3.js";import"./chunk-PIRARTJL.js";export{a as OperationState,c as default,b as took};

@@ -1,0 +1,1 @@
+import{a,b,c}from"./chunk-P2WH3G3J.js";import"./chunk-HUQ7UGGU.js";import"./chunk-AOVHWQFN.js";import"./chunk-FQ4B5QLU.js";import"./chunk-LKDW3TNS.js";import"./chunk-ZCEDYHF3.js";import"./chunk-PIRARTJL.js";export{a as OperationState,c as default,b as took};

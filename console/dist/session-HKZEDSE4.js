@@ -1,1 +1,0 @@
-import{a,b,c}from"./chunk-NXYBFUAH.js";import"./chunk-TLERDKEX.js";import"./chunk-EQIWKVPJ.js";import"./chunk-CLZ5XQYD.js";import"./chunk-WVQHNG26.js";import"./chunk-IYB7IBSU.js";import"./chunk-QYW5UU7M.js";export{a as OperationState,c as default,b as took};
