@@ -182,18 +182,14 @@ func (h *Handler) serveDatabase(c *call) error {
 
 // workbench is a session at a database that a browser works with.
 type workbench struct {
-	*socket
+	attended
 	handler  *Handler
 	who      *proxy.Identity
 	target   ClientTarget
 	name     string // of the database
 	database protocol.Database
-	asides   chan any // frames of those who must not wait
-	told     sync.Once
 
-	mu      sync.Mutex
-	changed chan struct{} // closed, and made anew, with every change
-	session *proxy.Session
+	// Below mu:
 	run     uint64 // the last one
 	running bool
 	working bool  // the database is used, for a run or otherwise
@@ -205,46 +201,11 @@ type workbench struct {
 	acked      int64
 }
 
-func (d *workbench) update(f func()) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	f()
-	close(d.changed)
-	d.changed = make(chan struct{})
-}
-
 // last is the number of the last run, 0 when there was none.
 func (d *workbench) last() uint64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.run
-}
-
-// tell sends a frame. When it cannot, the socket ends.
-func (d *workbench) tell(v any) {
-	if err := d.send(v); err != nil {
-		d.cancel(err)
-	}
-}
-
-// aside sends a frame, and does not wait for that.
-func (d *workbench) aside(v any) {
-	select {
-	case d.asides <- v:
-	default:
-		d.cancel(wrongFrame("the browser does not read"))
-	}
-}
-
-func (d *workbench) tellAsides() {
-	for {
-		select {
-		case v := <-d.asides:
-			d.tell(v)
-		case <-d.ctx.Done():
-			return
-		}
-	}
 }
 
 // client is who the session is opened for.
@@ -282,13 +243,12 @@ func (h *Handler) databaseSocket(c *call, clients Clients, s *socket) (err error
 		return wrongFrame("the first frame is %.20q, want open, with the name of an account or without", f.Type)
 	}
 	d := &workbench{
-		socket: s, handler: h, who: c.who, target: ClientTarget{c.PathValue("name"), f.Account, remote(c.Request)}, name: f.Database,
-		asides: make(chan any, 256), changed: make(chan struct{}),
+		handler: h, who: c.who, target: ClientTarget{c.PathValue("name"), f.Account, remote(c.Request)}, name: f.Database,
 	}
+	d.attend(s, 256)
 	if err := s.send(databaseOpened{"opened", rowsWindow}); err != nil {
 		return err
 	}
-	go d.tellAsides()
 	frames := make(chan databaseFrame)
 	go d.read(frames) // also while the session opens: it may wait for an approval
 	if err := d.open(clients, frames); err != nil {
@@ -347,7 +307,7 @@ func (d *workbench) open(clients Clients, frames <-chan databaseFrame) error {
 		select {
 		case err := <-opened:
 			if err != nil {
-				d.over(0, d.handler.openError(err))
+				d.failed(0, d.handler.openError(err))
 				return errClosed
 			}
 			return nil
@@ -452,7 +412,7 @@ func (d *workbench) execute(f databaseFrame) {
 		r.saver = d.saver(f.Save)
 		r.form = r.saver
 		if err := r.saver.record("begin", ""); err != nil {
-			d.over(f.Run, err)
+			d.failed(f.Run, err)
 			return
 		}
 		d.update(func() { d.granted = maxSavedRows })
@@ -462,7 +422,7 @@ func (d *workbench) execute(f databaseFrame) {
 		err = r.flush()
 	}
 	if err != nil {
-		d.over(f.Run, err)
+		d.failed(f.Run, err)
 		return
 	}
 	d.rest()
@@ -489,22 +449,14 @@ func (d *workbench) rest() {
 	}
 }
 
-// over tells why the session has ended, and ends the socket.
-func (d *workbench) over(run uint64, err error) {
-	d.told.Do(func() {
-		var notice *protocol.ServerNotice
-		if errors.As(err, &notice) {
-			d.tell(noticeFrame("failed", run, *notice))
-		}
-		d.mu.Lock()
-		reason := endReason(d.session)
-		d.mu.Unlock()
-		if reason == "" && err != nil {
-			reason = err.Error()
-		}
-		d.tell(socketEnded{Type: "ended", Reason: reason})
-		d.cancel(errClosed)
-	})
+// failed tells what a run has failed with, where the server says it, and why the session has ended.
+func (d *workbench) failed(run uint64, err error) {
+	var notice *protocol.ServerNotice
+	if errors.As(err, &notice) {
+		d.over(err, noticeFrame("failed", run, *notice))
+		return
+	}
+	d.over(err)
 }
 
 // killed tells that the session has ended while nothing runs. Otherwise that is told with what runs.
@@ -513,7 +465,7 @@ func (d *workbench) killed() {
 	working := d.working
 	d.mu.Unlock()
 	if !working {
-		d.over(0, nil)
+		d.over(nil)
 	}
 }
 
@@ -563,7 +515,7 @@ func (d *workbench) look(f databaseFrame) {
 	}
 	var refused *protocol.ServerNotice
 	if err != nil && (!errors.As(err, &refused) || refused.Severity == "FATAL") {
-		d.over(0, err)
+		d.failed(0, err)
 		return
 	}
 	d.update(func() { d.working = false })

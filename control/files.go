@@ -85,15 +85,11 @@ func (h *Handler) serveFiles(c *call) error {
 
 // mover is a session that moves files for a browser.
 type mover struct {
-	*socket
-	files  protocol.Files
-	asides chan any
-	jobs   sync.WaitGroup
-	told   sync.Once
+	attended
+	jobs sync.WaitGroup
 
-	mu        sync.Mutex
-	changed   chan struct{} // closed, and made anew, with every change
-	session   *proxy.Session
+	// Below mu:
+	files     protocol.Files
 	file      uint64 // the last one
 	moving    bool
 	put       bool
@@ -111,22 +107,6 @@ var (
 	errFileLarge     = fmt.Errorf("the file is too large: at most %d MiB are moved here", maxFile>>20)
 )
 
-func (m *mover) update(f func()) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	f()
-	close(m.changed)
-	m.changed = make(chan struct{})
-}
-
-func (m *mover) aside(v any) {
-	select {
-	case m.asides <- v:
-	default:
-		m.cancel(wrongFrame("the browser does not read"))
-	}
-}
-
 func (h *Handler) filesSocket(c *call, clients Clients, s *socket) (err error) {
 	var f filesFrame
 	if err := s.first(&f); err != nil {
@@ -135,8 +115,8 @@ func (h *Handler) filesSocket(c *call, clients Clients, s *socket) (err error) {
 	if f.Type != "open" || f.Account != "" && !validName(f.Account) {
 		return wrongFrame("the first frame is %.20q, want open, with the name of an account or without", f.Type)
 	}
-	m := &mover{socket: s, asides: make(chan any, 64), changed: make(chan struct{})}
-	go m.tellAsides()
+	m := &mover{}
+	m.attend(s, 64)
 	client := &proxy.Client{
 		Identity: c.who, Via: via,
 		Opened: func(s *proxy.Session) {
@@ -158,19 +138,6 @@ func (h *Handler) filesSocket(c *call, clients Clients, s *socket) (err error) {
 		}
 		if err != nil {
 			return err
-		}
-	}
-}
-
-func (m *mover) tellAsides() {
-	for {
-		select {
-		case v := <-m.asides:
-			if err := m.send(v); err != nil {
-				m.cancel(err)
-			}
-		case <-m.ctx.Done():
-			return
 		}
 	}
 }
@@ -262,20 +229,6 @@ func (m *mover) work(h *Handler, clients Clients, client *proxy.Client, t Client
 		defer context.AfterFunc(session.Context(), func() { m.over(nil) })()
 	}
 	<-m.ctx.Done()
-}
-
-// over tells why the session has ended, and ends the socket.
-func (m *mover) over(err error) {
-	m.told.Do(func() {
-		m.mu.Lock()
-		reason := endReason(m.session)
-		m.mu.Unlock()
-		if reason == "" && err != nil {
-			reason = err.Error()
-		}
-		_ = m.send(socketEnded{Type: "ended", Reason: reason}) // the socket may be gone
-		m.cancel(errClosed)
-	})
 }
 
 // move moves a file.
