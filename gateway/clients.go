@@ -75,14 +75,7 @@ type clients struct{ *Gateway }
 
 // Terminal implements [control.Clients].
 func (c clients) Terminal(ctx context.Context, client *proxy.Client, t control.ClientTarget, q protocol.TerminalRequest) (protocol.Terminal, error) {
-	s, dial, err := c.reach(client, t)
-	if err != nil {
-		return nil, err
-	}
-	if s.Clients.Terminal == nil {
-		return nil, fmt.Errorf("%w: %s has no terminals", proxy.ErrNotFound, t.Resource)
-	}
-	conn, err := dial(ctx)
+	s, conn, err := c.connect(ctx, client, t, "has no terminals", func(s *service) bool { return s.Clients.Terminal != nil })
 	if err != nil {
 		return nil, err
 	}
@@ -92,14 +85,7 @@ func (c clients) Terminal(ctx context.Context, client *proxy.Client, t control.C
 
 // Files implements [control.Clients].
 func (c clients) Files(ctx context.Context, client *proxy.Client, t control.ClientTarget, q protocol.FilesRequest) (protocol.Files, error) {
-	s, dial, err := c.reach(client, t)
-	if err != nil {
-		return nil, err
-	}
-	if s.Clients.Files == nil {
-		return nil, fmt.Errorf("%w: %s has no files", proxy.ErrNotFound, t.Resource)
-	}
-	conn, err := dial(ctx)
+	s, conn, err := c.connect(ctx, client, t, "has no files", func(s *service) bool { return s.Clients.Files != nil })
 	if err != nil {
 		return nil, err
 	}
@@ -122,14 +108,7 @@ func (c clients) Database(ctx context.Context, client *proxy.Client, t control.C
 
 // Command implements [control.Clients].
 func (c clients) Command(ctx context.Context, client *proxy.Client, t control.ClientTarget, q protocol.CommandRequest) (int, error) {
-	s, dial, err := c.reach(client, t)
-	if err != nil {
-		return 0, err
-	}
-	if s.Clients.Command == nil {
-		return 0, fmt.Errorf("%w: %s runs no commands", proxy.ErrNotFound, t.Resource)
-	}
-	conn, err := dial(ctx)
+	s, conn, err := c.connect(ctx, client, t, "runs no commands", func(s *service) bool { return s.Clients.Command != nil })
 	if err != nil {
 		return 0, err
 	}
@@ -158,6 +137,19 @@ func loginOf(client *proxy.Client, t control.ClientTarget) string {
 		name += "+" + t.Account
 	}
 	return name
+}
+
+// connect connects a client to a resource whose service can what she wants. Otherwise the error says what the resource lacks.
+func (c clients) connect(ctx context.Context, client *proxy.Client, t control.ClientTarget, lacks string, can func(*service) bool) (*service, net.Conn, error) {
+	s, dial, err := c.reach(client, t)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !can(s) {
+		return nil, nil, fmt.Errorf("%w: %s %s", proxy.ErrNotFound, t.Resource, lacks)
+	}
+	conn, err := dial(ctx)
+	return s, conn, err
 }
 
 // reach returns the service of a resource, and how a client connects to it. That she may use it
