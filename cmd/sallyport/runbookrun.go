@@ -15,6 +15,7 @@ import (
 
 	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/control/client"
+	"github.com/sallyport/sallyport/internal/terminal"
 	"github.com/sallyport/sallyport/runbook"
 )
 
@@ -140,7 +141,7 @@ func runRunbook(ctx context.Context, c *cli, api *client.Client, q control.RunRe
 	if err != nil {
 		return answered(err)
 	}
-	fmt.Fprintln(c.err, visibleLines(p.Text))
+	fmt.Fprintln(c.err, terminal.VisibleLines(p.Text))
 	for _, a := range p.Answers {
 		if a.Verdict != "allow" {
 			fmt.Fprintf(c.err, "%s on %s: %s: %s\n", visible(a.Step), visible(a.On), visible(a.Verdict), visible(a.Reason))
@@ -181,15 +182,6 @@ func runRunbook(ctx context.Context, c *cli, api *client.Client, q control.RunRe
 	return printRun(c.out, r)
 }
 
-// visibleLines is a text of several lines that is safe to show.
-func visibleLines(text string) string {
-	lines := strings.Split(text, "\n")
-	for i, l := range lines {
-		lines[i] = visible(l)
-	}
-	return strings.Join(lines, "\n")
-}
-
 // printRun prints a run. It fails when the run is over and not done.
 func printRun(w io.Writer, r *runbook.Run) error {
 	what := "run"
@@ -216,7 +208,7 @@ func printRun(w io.Writer, r *runbook.Run) error {
 			fmt.Fprintln(w, "      "+visible(strings.Join(row, " | ")))
 		}
 		if s.Output != "" {
-			fmt.Fprintln(w, "      "+strings.ReplaceAll(visibleLines(strings.TrimRight(s.Output, "\n")), "\n", "\n      "))
+			fmt.Fprintln(w, "      "+strings.ReplaceAll(terminal.VisibleLines(strings.TrimRight(s.Output, "\n")), "\n", "\n      "))
 		}
 	}
 	for _, g := range r.Grants {

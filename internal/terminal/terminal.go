@@ -20,3 +20,12 @@ func Visible(s string) string {
 		return r
 	}, s)
 }
+
+// VisibleLines returns s with each of its lines as Visible returns it.
+func VisibleLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, l := range lines {
+		lines[i] = Visible(l)
+	}
+	return strings.Join(lines, "\n")
+}

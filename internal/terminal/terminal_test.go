@@ -25,3 +25,7 @@ func TestVisible(t *testing.T) {
 		})
 	}
 }
+
+func TestVisibleLines(t *testing.T) {
+	require.Equal(t, "a␍\n b␛[2J\n", VisibleLines("a\r\n\tb\x1b[2J\n"))
+}

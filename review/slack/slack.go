@@ -245,13 +245,7 @@ func Shows(r *review.Request) bool {
 }
 
 // whole is the text of a request, on its lines, without what would not be seen as it is.
-func whole(r *review.Request) string {
-	lines := strings.Split(r.Text, "\n")
-	for i, l := range lines {
-		lines[i] = terminal.Visible(l)
-	}
-	return strings.Join(lines, "\n")
-}
+func whole(r *review.Request) string { return terminal.VisibleLines(r.Text) }
 
 // options are the message as it is now. What others wrote is in it as plain text only.
 func (n *Notifier) options(of *review.Notice) []slack.MsgOption {
