@@ -139,14 +139,19 @@ const maxText = 2000
 
 // plain is a text without what a terminal or a reader could take for something else.
 func plain(s string) string {
-	s = strings.Map(func(r rune) rune {
+	s = shown(s)
+	if len(s) > maxText {
+		s = strings.ToValidUTF8(s[:maxText], "") + "…"
+	}
+	return s
+}
+
+// shown is s without what only a terminal understands.
+func shown(s string) string {
+	return strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\n' && r != '\t' || r == 0x7f || r >= 0x80 && r < 0xa0 {
 			return -1
 		}
 		return r
 	}, strings.ToValidUTF8(s, "�"))
-	if len(s) > maxText {
-		s = strings.ToValidUTF8(s[:maxText], "") + "…"
-	}
-	return s
 }

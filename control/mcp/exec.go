@@ -53,13 +53,3 @@ func execute(ctx context.Context, a *control.AIAgent, in execInput) (*answer, er
 	defer v.mu.Unlock()
 	return &answer{Status: statusOK, Untrusted: true, Session: v.session, Exit: &status, Output: shown(out.String()), Errors: shown(bad.String()), Cut: cut, Masked: v.masked}, nil
 }
-
-// shown is what a command has printed, without what only a terminal understands.
-func shown(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\n' && r != '\t' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(s, "�"))
-}
