@@ -87,7 +87,7 @@ func (s *Request) covers(r *Request, now time.Time) error {
 }
 
 // broke reports whether the requester has access to the resource without an approval. Then people decide about everything.
-func (d *Desk) broke(r *Request, now time.Time) bool {
+func (d *Desk) broke(r *Request) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, k := range d.known {
@@ -128,7 +128,7 @@ func (d *Desk) under(ctx context.Context, r *Request, length time.Duration) (ok 
 // useStanding notes that r is approved by the standing approval that it names. One that nobody may have given any more ends by it.
 func (d *Desk) useStanding(ctx context.Context, r *Request) (*Request, error) {
 	by, err := d.change(ctx, r.Under, func(s *Request, now time.Time) (step, error) {
-		if d.broke(r, now) {
+		if d.broke(r) {
 			return step{}, &notStandingError{"access without an approval is open: people decide until it has ended"}
 		}
 		if d.isVoid(s.ID) {

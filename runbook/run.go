@@ -302,7 +302,7 @@ func (l *live) approved(ctx context.Context) error {
 		return err
 	}
 	if l.standing != nil {
-		text = l.standing.text(l.plan)
+		text = l.standing.Text(l.plan)
 	}
 	var not []string
 	for i, a := range l.plan.approvals() {

@@ -190,8 +190,8 @@ func (s *Standing) hold(set string, part int) (*proxy.Standing, error) {
 	return &proxy.Standing{Runs: int(s.Runs), For: s.For, Scope: string(text)}, nil
 }
 
-// text is a standing grant as approvers read it, with the plan of a run that it covers.
-func (s *Standing) text(p *Plan) string {
+// Text is a standing grant as approvers read it, with the plan of a run that it covers.
+func (s *Standing) Text(p *Plan) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "standing grant: %d runs of the runbook %s within %s of the approval, each without a further one\nof this file and commit, at these targets, with", s.Runs, p.Name, s.For)
 	for _, name := range slices.Sorted(maps.Keys(p.Values)) {
@@ -206,9 +206,6 @@ func (s *Standing) text(p *Plan) string {
 	fmt.Fprintf(&b, "\nfor example\n%s", p.String())
 	return b.String()
 }
-
-// Text is a standing grant as approvers read it. p is the plan that it was made of.
-func (s *Standing) Text(p *Plan) string { return s.text(p) }
 
 // covers reports whether a run by p is one of those that a scope has.
 func (of *scope) covers(p *Plan) bool {
