@@ -57,7 +57,7 @@ func (g *Gateway) approveWhole(ctx context.Context, id string, v review.Vote) (*
 }
 
 // callbacks has what people decide in Slack decided at the desk.
-func (g *Gateway) callbacks(n *slack.Notifier, c *config.Notify, signing string) http.Handler {
+func (g *Gateway) callbacks(n *slack.Notifier, c *config.Notify, signing string) *slack.Callbacks {
 	return &slack.Callbacks{
 		Notifier: n, Signing: proxy.NewSecret(signing), Log: g.log, Approve: g.decided(c, g.approveWhole), Deny: g.decided(c, g.desk.Deny),
 		Who: func(ctx context.Context, email string) (*proxy.Identity, error) {

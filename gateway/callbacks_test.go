@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"net"
@@ -18,6 +20,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
+	"github.com/coder/websocket/wsjson"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/audit"
@@ -36,27 +40,42 @@ type slackHouse struct {
 	blocks  atomic.Value // of the message that was written last
 	presses int
 	clock   *teststore.Clocked
-	ahead   time.Duration // how far it, and Slack's, is ahead of the machine's
+	ahead   time.Duration        // how far it, and Slack's, is ahead of the machine's
+	lines   chan *websocket.Conn // that the gateway has opened to Slack
 }
 
 // service starts a Slack, whose certificate is in a file then, for a gateway that is opened with it.
 func (s *slackHouse) service(t *testing.T, ca string) (url string) {
 	t.Helper()
+	s.lines = make(chan *websocket.Conn, 8)
 	server := reviewtest.NewHTTP(t, func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasSuffix(r.URL.Path, "users.info") {
+		switch strings.TrimPrefix(r.URL.Path, "/api/") {
+		case "users.info":
 			fmt.Fprintf(w, `{"ok":true,"user":{"id":"U1","team_id":"T1","is_email_confirmed":true,"profile":{"email":%q}}}`, s.email.Load())
-			return
+		case "apps.connections.open":
+			if r.Header.Get("Authorization") != "Bearer xapp-hunter3" {
+				fmt.Fprint(w, `{"ok":false,"error":"not_allowed_token_type"}`)
+				return
+			}
+			fmt.Fprintf(w, `{"ok":true,"url":"wss://%s/api/link"}`, r.Host)
+		case "link":
+			if conn, err := websocket.Accept(w, r, nil); err == nil {
+				s.lines <- conn
+			}
+		default:
+			s.blocks.Store(r.FormValue("blocks"))
+			fmt.Fprint(w, `{"ok":true,"channel":"C0123456789","ts":"17.1"}`)
 		}
-		s.blocks.Store(r.FormValue("blocks"))
-		fmt.Fprint(w, `{"ok":true,"channel":"C0123456789","ts":"17.1"}`)
 	})
 	require.NoError(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Leaf.Raw}), 0o600))
 	t.Setenv("SLACK_TOKEN", "xoxb-hunter2")
 	t.Setenv("SLACK_SIGNING", "signing")
+	t.Setenv("SLACK_APP", "xapp-hunter3")
 	return server.URL + "/api"
 }
 
-// openSlack opens a gateway with channels of Slack, of which each has settings of its own.
+// openSlack opens a gateway with channels of Slack, of which each has settings of its own. Slack signs what it sends to those that have no
+// app_token.
 func openSlack(t *testing.T, channels ...string) *slackHouse {
 	t.Helper()
 	dir := t.TempDir()
@@ -68,7 +87,10 @@ func openSlack(t *testing.T, channels ...string) *slackHouse {
 	text = strings.Replace(text, "users: [{name: alice, groups: [dev],", fmt.Sprintf("users: [{name: bob, email: Bob@example.com, groups: [oncall], password: %[1]s}, {name: carol, email: carol@example.com, groups: [dev], password: %[1]s}, "+
 		"{name: twin, email: twins@example.com, groups: [oncall], password: %[1]s}, {name: twin2, email: twins@example.com, groups: [oncall], password: %[1]s}, {name: alice, email: alice@example.com, groups: [dev, oncall], ssh_keys: [%[2]q],", verifier(t), m.keys["alice"]), 1)
 	for _, c := range channels {
-		text += fmt.Sprintf("  - {%s, type: slack, channel: C0123456789, token: env:SLACK_TOKEN, signing_secret: env:SLACK_SIGNING, url: %q, ca: slack.pem}\n", c, service)
+		if !strings.Contains(c, "app_token") {
+			c += ", signing_secret: env:SLACK_SIGNING"
+		}
+		text += fmt.Sprintf("  - {%s, type: slack, channel: C0123456789, token: env:SLACK_TOKEN, url: %q, ca: slack.pem}\n", c, service)
 	}
 	s.house = open(t, dir, text, func(o *Options) { o.Store = s.clock })
 	s.asks(t)
@@ -103,10 +125,15 @@ func (s *slackHouse) press(path, as, verb, hash, reason string) *httptest.Respon
 
 // pressed is the body of a callback.
 func (s *slackHouse) pressed(as, verb, hash, reason string) string {
+	return url.Values{"payload": {s.submitted(as, verb, hash, reason)}}.Encode()
+}
+
+// submitted is what a dialog sends.
+func (s *slackHouse) submitted(as, verb, hash, reason string) string {
 	s.presses++
 	s.email.Store(as)
-	return url.Values{"payload": {fmt.Sprintf(`{"type":"view_submission","trigger_id":"%d","team":{"id":"T1"},"user":{"id":"U1"},"view":{"callback_id":"sallyport-%s","private_metadata":"%s %s",
-		"state":{"values":{"reason":{"reason":{"type":"plain_text_input","value":%q}}}}}}`, s.presses, verb, s.r.ID, hash, reason)}}.Encode()
+	return fmt.Sprintf(`{"type":"view_submission","trigger_id":"%d","team":{"id":"T1"},"user":{"id":"U1"},"view":{"callback_id":"sallyport-%s","private_metadata":"%s %s",
+		"state":{"values":{"reason":{"reason":{"type":"plain_text_input","value":%q}}}}}}`, s.presses, verb, s.r.ID, hash, reason)
 }
 
 // send sends what Slack has just signed.
@@ -120,6 +147,53 @@ func (s *slackHouse) send(path, body string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	s.API().ServeHTTP(w, req)
 	return w
+}
+
+// TestDecideInSlackBySocket: where Slack does not reach the gateway, people decide over a connection that the gateway opens; a reload that takes
+// the channel out ends it.
+func TestDecideInSlackBySocket(t *testing.T) {
+	h := openSlack(t, "name: slack, app_token: env:SLACK_APP")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var line *websocket.Conn
+	select {
+	case line = <-h.lines:
+	case <-ctx.Done():
+		t.Fatalf("the gateway does not connect: %s", h.log)
+	}
+	type envelope struct {
+		ID      string          `json:"envelope_id,omitempty"`
+		Type    string          `json:"type,omitempty"`
+		Payload json.RawMessage `json:"payload,omitempty"`
+	}
+	require.NoError(t, wsjson.Write(ctx, line, envelope{Type: "hello"}))
+	press := func(as, verb string) string {
+		payload := h.submitted(as, verb, h.r.Hash, "on call")
+		require.NoError(t, wsjson.Write(ctx, line, envelope{as, "interactive", json.RawMessage(payload)}))
+		var answer envelope
+		require.NoError(t, wsjson.Read(ctx, line, &answer))
+		require.Equal(t, as, answer.ID)
+		return string(answer.Payload)
+	}
+	require.Contains(t, press("alice@example.com", "approve"), "your own request")
+	require.Contains(t, press("eve@example.com", "approve"), "knows nobody")
+	require.Empty(t, press("bob@example.com", "approve"))
+	now, err := h.desk.Get(ctx, h.r.ID)
+	require.NoError(t, err)
+	require.Equal(t, review.Approved, now.State)
+	require.Equal(t, "bob", now.DecidedBy)
+	require.Equal(t, "slack slack", now.Channel)
+	require.Equal(t, http.StatusNotFound, h.press("/slack/slack", "bob@example.com", "deny", h.r.Hash, "x").Code, "what comes otherwise is not taken")
+
+	text, err := os.ReadFile(h.parts().config.Name())
+	require.NoError(t, err)
+	before, _, _ := strings.Cut(string(text), "  - {name: slack")
+	require.NoError(t, os.WriteFile(h.parts().config.Name(), []byte(before), 0o600))
+	require.NoError(t, h.Reload())
+	_, _, err = line.Read(ctx)
+	require.Error(t, err)
+	require.NoError(t, ctx.Err(), "it is the gateway that ends it")
+	require.NotContains(t, h.log.String(), "hunter")
 }
 
 // TestDecideElsewhere: a channel decides about its own resources alone, whatever its service signs, and for any person that it names.

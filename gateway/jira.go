@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"sync"
 
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/proxy"
@@ -24,40 +23,5 @@ func (g *Gateway) decisions(n *jira.Notifier, c *config.Notify, signing string) 
 			}
 			return g.byEmail(ctx, "Jira", a.Email)
 		},
-	}
-}
-
-// watchIssues reads what people decide in the channels of the current revision, until ctx ends.
-func (g *Gateway) watchIssues(ctx context.Context) {
-	running := make(map[*jira.Decisions]context.CancelFunc)
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	for ctx.Err() == nil {
-		now := make(map[*jira.Decisions]bool)
-		for _, n := range g.parts().notifiers {
-			if n.watch != nil {
-				now[n.watch] = true
-			}
-		}
-		for d, stop := range running {
-			if !now[d] {
-				stop()
-				delete(running, d)
-			}
-		}
-		for d := range now {
-			if running[d] == nil {
-				own, stop := context.WithCancel(ctx)
-				running[d] = stop
-				wg.Go(func() {
-					defer stop()
-					d.Run(own)
-				})
-			}
-		}
-		select {
-		case <-g.channels:
-		case <-ctx.Done():
-		}
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
+	"github.com/sallyport/sallyport/review/jira"
 	"github.com/sallyport/sallyport/review/reviewtest"
 )
 
@@ -177,7 +178,7 @@ func TestDecideInJiraPolled(t *testing.T) {
 	h, r := jiraHouse(t, j, ", poll: 5s")
 	first := h.parts().notifiers[0].watch
 	require.NotNil(t, first)
-	require.Equal(t, 5*time.Second, first.Every)
+	require.Equal(t, 5*time.Second, first.(*jira.Decisions).Every)
 	j.move("a-dave", "Declined")
 	require.Eventually(t, func() bool {
 		now, err := h.desk.Get(t.Context(), r.ID)

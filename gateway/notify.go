@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"sync"
 
 	"github.com/sallyport/sallyport/audit/prometheus"
 	"github.com/sallyport/sallyport/gateway/config"
@@ -28,8 +29,11 @@ type notifier struct {
 	secrets config.NotifySecrets
 	links   string       // of requests
 	decide  http.Handler // what people decide there; nil: nothing
-	watch   *jira.Decisions
+	watch   watcher      // takes what people decide there, by asking; nil: nothing
 }
+
+// watcher takes what people decide in a channel, until ctx ends.
+type watcher interface{ Run(ctx context.Context) }
 
 // openOutbox opens what tells people of requests.
 func (g *Gateway) openOutbox() {
@@ -68,15 +72,20 @@ func (g *Gateway) notifiers(ctx context.Context, f *config.File, from *config.Se
 		} else if n.Notifier, err = g.notifier(f, c, secrets); err != nil {
 			return nil, fmt.Errorf("notify %s: %w", c.Called(), err)
 		}
-		if s, ok := n.Notifier.(*slack.Notifier); ok && c.Signing != "" && n.decide == nil {
-			n.decide = g.callbacks(s, c, secrets.Signing)
+		if s, ok := n.Notifier.(*slack.Notifier); ok && n.decide == nil && n.watch == nil {
+			switch {
+			case c.AppToken != "":
+				n.watch = g.callbacks(s, c, "")
+			case c.Signing != "":
+				n.decide = g.callbacks(s, c, secrets.Signing)
+			}
 		}
 		if b, ok := n.Notifier.(*teams.Bot); ok && c.Decide && n.decide == nil {
 			n.decide = g.botCallbacks(b, c)
 		}
 		if j, ok := n.Notifier.(*jira.Notifier); ok && c.Decide && n.watch == nil {
-			n.watch = g.decisions(j, c, secrets.Signing)
-			n.decide = n.watch // which takes nothing without a secret
+			d := g.decisions(j, c, secrets.Signing)
+			n.watch, n.decide = d, d // which serves nothing without a secret
 		}
 		list[i] = n
 	}
@@ -116,6 +125,7 @@ func (g *Gateway) notifier(f *config.File, c *config.Notify, s config.NotifySecr
 	case "slack":
 		m := c.Slack()
 		m.URL, m.TLS, m.Token, m.Store, m.Link, m.Command = s.URL, roots, proxy.NewSecret(s.Token), g.state.store, link, showCommand
+		m.App = proxy.NewSecret(s.AppToken)
 		return slack.New(m)
 	case "teams":
 		if c.AppID != "" {
@@ -171,4 +181,39 @@ func (g *Gateway) useNotifiers(p, before *parts) error {
 		}
 	}
 	return nil
+}
+
+// watchChannels takes what people decide in the channels of the current revision, until ctx ends.
+func (g *Gateway) watchChannels(ctx context.Context) {
+	running := make(map[watcher]context.CancelFunc)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for ctx.Err() == nil {
+		now := make(map[watcher]bool)
+		for _, n := range g.parts().notifiers {
+			if n.watch != nil {
+				now[n.watch] = true
+			}
+		}
+		for d, stop := range running {
+			if !now[d] {
+				stop()
+				delete(running, d)
+			}
+		}
+		for d := range now {
+			if running[d] == nil {
+				own, stop := context.WithCancel(ctx)
+				running[d] = stop
+				wg.Go(func() {
+					defer stop()
+					d.Run(own)
+				})
+			}
+		}
+		select {
+		case <-g.channels:
+		case <-ctx.Done():
+		}
+	}
 }

@@ -240,7 +240,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 // work begins what goes on besides sessions, until ctx ends.
 func (g *Gateway) work(ctx context.Context, wg *sync.WaitGroup) {
 	all := []func(context.Context){
-		g.expire, g.keepCertificate, g.follow, g.followStore, g.askAgain, g.keepPeople, g.sweep, g.desk.Run, g.reseal, g.cutStale, g.outbox.Run, g.watchIssues,
+		g.expire, g.keepCertificate, g.follow, g.followStore, g.askAgain, g.keepPeople, g.sweep, g.desk.Run, g.reseal, g.cutStale, g.outbox.Run, g.watchChannels,
 		g.runbooks.run,
 	}
 	if g.places != nil {

@@ -271,6 +271,8 @@ func TestProblems(t *testing.T) {
 		{"slack's channel", "audit: {", "notify: [{type: slack, channel: general, token: env:T}]\naudit: {", `notify slack: slack: channel: got "general", want an identifier such as C0123456789`},
 		{"slack's token", "audit: {", "notify: [{type: slack, channel: C0123456789}]\naudit: {", `notify slack: slack: token: got nothing`},
 		{"slack's token in clear", "audit: {", "notify: [{type: slack, channel: C0123456789, token: hunter2}]\naudit: {", `notify slack: not a reference to a secret`},
+		{"deciding in Slack in two ways", "audit: {", "notify: [{type: slack, channel: C0123456789, token: env:T, signing_secret: env:S, app_token: env:A}]\naudit: {", `notify slack has both signing_secret and app_token`},
+		{"runbooks in Slack", "audit: {", "notify: [{type: slack, channel: C0123456789, token: env:T, runbooks: true}]\naudit: {", `deciding about runbooks in Slack needs the signing secret or the app's token`},
 		{"deciding in Slack", "audit: {", "notify: [{type: slack, channel: C0123456789, token: env:T, signing_secret: env:S}]\naudit: {", `notify slack: deciding in Slack needs the API, where Slack reaches it`},
 		{"slack's keys", "audit: {", "notify: [{type: slack, channel: C0123456789, token: env:T, keys: [env:K]}]\naudit: {", `notify slack: type slack has no keys`},
 		{"teams' address in clear", "audit: {", "notify: [{type: teams, url: \"https://x/?sig=hunter2\"}]\naudit: {", `notify teams needs a url, as a reference`},

@@ -52,6 +52,7 @@ type Notify struct {
 	Channel   string   `yaml:"channel"`        // slack, teams
 	Token     string   `yaml:"token"`          // slack: a reference
 	Signing   string   `yaml:"signing_secret"` // slack, jira: a reference; empty: nobody decides in Slack, and Jira sends no webhooks
+	AppToken  string   `yaml:"app_token"`      // slack: a reference; people decide over a connection that the gateway opens
 	Runbooks  bool     `yaml:"runbooks"`       // slack: people decide about runs of runbooks there, too
 	CA        string   `yaml:"ca"`
 
@@ -106,7 +107,7 @@ func notifyTypes() []notifyType {
 	return []notifyType{
 		{"webhook", []string{"url", "keys", "private", "plaintext", "details", "ca"}, (*File).checkWebhook},
 		{"smtp", []string{"address", "security", "username", "password", "from", "to", "details", "ca"}, (*File).checkSMTP},
-		{"slack", []string{"channel", "token", "signing_secret", "runbooks", "url", "details", "ca"}, (*File).checkSlack},
+		{"slack", []string{"channel", "token", "signing_secret", "app_token", "runbooks", "url", "details", "ca"}, (*File).checkSlack},
 		{"teams", []string{"url", "private", "app_id", "app_secret", "tenant", "channel", "provider", "decide", "details", "ca"}, (*File).checkTeams},
 		{"jira", []string{
 			"url", "private", "username", "token", "project", "issue_type", "service_desk", "request_type", "statuses", "decide", "people", "poll", "signing_secret", "details", "ca",
@@ -167,7 +168,7 @@ func (n *Notify) foreign(own []string) (keys []string) {
 	set := map[string]bool{
 		"url": n.URL != "", "keys": len(n.Keys) > 0, "key": n.Key != "", "private": n.Private, "plaintext": n.Plaintext, "details": n.Details, "ca": n.CA != "",
 		"address": n.Address != "", "security": n.Security != "", "username": n.Username != "", "password": n.Password != "", "from": n.From != "", "to": len(n.To) > 0,
-		"channel": n.Channel != "", "token": n.Token != "", "signing_secret": n.Signing != "",
+		"channel": n.Channel != "", "token": n.Token != "", "signing_secret": n.Signing != "", "app_token": n.AppToken != "",
 		"app_id": n.AppID != "", "app_secret": n.AppSecret != "", "tenant": n.Tenant != "", "provider": n.Provider != "",
 		"project": n.Project != "", "issue_type": n.IssueType != "", "service_desk": n.ServiceDesk != "", "request_type": n.RequestType != "", "statuses": n.Statuses != Statuses{},
 		"decide": n.Decide, "people": len(n.People) > 0, "poll": n.Poll != 0,
@@ -200,7 +201,7 @@ type reference struct {
 
 // single are the references that are not in lists, and what of s they lead to.
 func (n *Notify) single(s *NotifySecrets) []reference {
-	return []reference{{"key", n.Key, &s.Key}, {"password", n.Password, &s.Password}, {"token", n.Token, &s.Token}, {"signing_secret", n.Signing, &s.Signing}, {"app_secret", n.AppSecret, &s.AppSecret}}
+	return []reference{{"key", n.Key, &s.Key}, {"password", n.Password, &s.Password}, {"token", n.Token, &s.Token}, {"signing_secret", n.Signing, &s.Signing}, {"app_token", n.AppToken, &s.AppToken}, {"app_secret", n.AppSecret, &s.AppSecret}}
 }
 
 func (f *File) checkWebhook(d *decoder, n *Notify, at string) {
@@ -244,17 +245,20 @@ func (f *File) checkSMTP(d *decoder, n *Notify, at string) {
 
 // Slack is what the file says about a channel of Slack.
 func (n *Notify) Slack() slack.Config {
-	return slack.Config{Name: n.Called(), Channel: n.Channel, URL: n.URL, Details: n.Details, Decide: n.Signing != "", Runbooks: n.Runbooks}
+	return slack.Config{Name: n.Called(), Channel: n.Channel, URL: n.URL, Details: n.Details, Decide: n.Signing != "" || n.AppToken != "", Runbooks: n.Runbooks}
 }
 
 func (f *File) checkSlack(d *decoder, n *Notify, at string) {
 	if n.Signing != "" && f.API.URL == "" && !d.broken["api"] {
-		d.problem(n.Line, "add api: {listen: 0.0.0.0:8443, url: https://gw.example.com:8443}", "%s: deciding in Slack needs the API, where Slack reaches it", at)
+		d.problem(n.Line, "add api: {listen: 0.0.0.0:8443, url: https://gw.example.com:8443}, or use app_token", "%s: deciding in Slack needs the API, where Slack reaches it", at)
 	}
-	if n.Runbooks && n.Signing == "" {
-		d.problem(n.Line, "add signing_secret, or leave runbooks out", "%s: deciding about runbooks in Slack needs the signing secret", at)
+	if n.Signing != "" && n.AppToken != "" {
+		d.problem(n.Line, "leave signing_secret out where the app has Socket Mode", "%s has both signing_secret and app_token: Slack sends what people decide in one way", at)
 	}
 	c := n.Slack()
+	if n.Runbooks && !c.Decide {
+		d.problem(n.Line, "add signing_secret or app_token, or leave runbooks out", "%s: deciding about runbooks in Slack needs the signing secret or the app's token", at)
+	}
 	c.Store = store.NewMemory() // the gateway's, when it is told
 	c.Token = followed(n.Token)
 	if _, err := slack.New(c); err != nil {
@@ -396,6 +400,7 @@ type NotifySecrets struct {
 	Password  string
 	Token     string
 	Signing   string
+	AppToken  string
 	AppSecret string
 	Keys      []string
 	CA        string // certificates; empty: the system's are trusted

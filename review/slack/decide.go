@@ -43,10 +43,10 @@ const (
 	partReason    = "reason"
 )
 
-// Callbacks takes what people decide in Slack: an http.Handler for the app's Request URL. A button carries the request's identifier and
+// Callbacks takes what people decide in Slack: an http.Handler for the app's Request URL, or by Run over a connection to Slack. A button carries the request's identifier and
 // the hash of what was seen, and opens a dialog for the reason. Who presses it is known by the mail address of her account in Slack, which
-// Slack has verified; what she may do is for Approve and Deny to say. All fields but Log are needed. The bot needs the
-// scope users:read.email, too.
+// Slack has verified; what she may do is for Approve and Deny to say. All fields but Log are needed, and Signing for ServeHTTP
+// alone. The bot needs the scope users:read.email, too.
 type Callbacks struct {
 	Notifier *Notifier
 	// Signing is the app's signing secret.
@@ -88,21 +88,31 @@ func (cb *Callbacks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !fresh:
 		return // it was taken before
 	}
-	switch in.Type {
-	case slack.InteractionTypeBlockActions:
-		if err := cb.pressed(ctx, &in); err != nil {
-			cb.log().Warn("slack: a dialog could not be opened", "err", err)
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-	case slack.InteractionTypeViewSubmission:
-		if err := cb.decided(ctx, &in); err != nil {
-			w.Header().Set("Content-Type", "application/json")
-			answer := slack.NewErrorsViewSubmissionResponse(map[string]string{partReason: cb.fit(err)})
-			if err := json.NewEncoder(w).Encode(answer); err != nil {
-				cb.log().Debug("slack: the caller left", "err", err)
-			}
+	answer, err := cb.take(ctx, &in)
+	if err != nil {
+		cb.log().Warn("slack: what somebody decides in Slack cannot be taken", "err", err)
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	if answer != nil {
+		w.Header().Set("Content-Type", "application/json")
+		if _, err := w.Write(answer); err != nil {
+			cb.log().Debug("slack: the caller left", "err", err)
 		}
 	}
+}
+
+// take takes one callback that is fresh, and returns what Slack is answered with; nil: nothing.
+func (cb *Callbacks) take(ctx context.Context, in *slack.InteractionCallback) (answer json.RawMessage, err error) {
+	switch in.Type {
+	case slack.InteractionTypeBlockActions:
+		return nil, cb.pressed(ctx, in)
+	case slack.InteractionTypeViewSubmission:
+		if err := cb.decided(ctx, in); err != nil {
+			return json.Marshal(slack.NewErrorsViewSubmissionResponse(map[string]string{partReason: cb.fit(err)}))
+		}
+	}
+	return nil, nil
 }
 
 func (cb *Callbacks) log() *slog.Logger {
@@ -133,16 +143,20 @@ var errLate = errors.New("the callback was not signed just now")
 // clock says whether that was just now: by the clock of a gateway's machine that is late, a callback would count again which others have
 // forgotten.
 func (cb *Callbacks) fresh(ctx context.Context, at time.Time, body []byte) (bool, error) {
-	s := cb.Notifier.config.Store
-	_, now, err := s.Head(ctx)
+	_, now, err := cb.Notifier.config.Store.Head(ctx)
 	if err != nil {
 		return false, err
 	}
 	if now.Sub(at).Abs() > signedWithin {
 		return false, errLate
 	}
+	return cb.once(ctx, body)
+}
+
+// once reports whether a callback was not taken before, by any gateway on the store. It is from now on.
+func (cb *Callbacks) once(ctx context.Context, body []byte) (bool, error) {
 	sum := sha256.Sum256(body)
-	return kept.Once(ctx, s, KindCallback, cb.Notifier.config.Name+"/"+hex.EncodeToString(sum[:]), keepCallback)
+	return kept.Once(ctx, cb.Notifier.config.Store, KindCallback, cb.Notifier.config.Name+"/"+hex.EncodeToString(sum[:]), keepCallback)
 }
 
 // carried is what a button or a dialog carries.

@@ -41,6 +41,7 @@ type Config struct {
 	Store   store.Store  // remembers messages
 	URL     string       // of the API; empty is DefaultURL
 	TLS     *tls.Config  // nil is the system's roots
+	App     proxy.Secret // the app's token for Socket Mode, which begins with xapp-; needed for Callbacks.Run alone
 
 	// Decide gives messages about access that waits buttons to decide by; see [Callbacks].
 	Decide bool
@@ -58,6 +59,7 @@ type Config struct {
 type Notifier struct {
 	config Config
 	api    *slack.Client
+	socket *http.Client // opens connections
 }
 
 // channelID is an identifier of a channel, a private one or a conversation.
@@ -95,10 +97,12 @@ func New(c Config) (*Notifier, error) {
 		ResponseHeaderTimeout: timeout, MaxResponseHeaderBytes: 64 << 10,
 		DisableKeepAlives: true, // a message whose answer got lost with an old connection would be written twice
 	}
-	client := &http.Client{Transport: bounded{transport}, Timeout: timeout, CheckRedirect: func(*http.Request, []*http.Request) error {
-		return http.ErrUseLastResponse
-	}}
-	return &Notifier{config: c, api: slack.New(c.Token.Reveal(), slack.OptionHTTPClient(client), slack.OptionAPIURL(c.URL))}, nil
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	client := &http.Client{Transport: bounded{transport}, Timeout: timeout, CheckRedirect: stay}
+	return &Notifier{
+		config: c, socket: &http.Client{Transport: transport, CheckRedirect: stay},
+		api: slack.New(c.Token.Reveal(), slack.OptionAppLevelToken(c.App.Reveal()), slack.OptionHTTPClient(client), slack.OptionAPIURL(c.URL)),
+	}, nil
 }
 
 // maxAnswer is how many bytes of an answer are read.
