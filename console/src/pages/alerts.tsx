@@ -78,7 +78,7 @@ function Channels() {
   const loaded = useLoad<{ channels: Channel[] }>((s) => get("/v1/channels", s));
   return (
     <section class="panel" aria-label="Channels"><header><Icon name="send" /><h2>Channels</h2></header>
-      {!loaded.value ? loaded.problem ? <Problem of={loaded.problem} again={loaded.again} /> : <Skeleton rows={2} /> : loaded.value.channels.length === 0 ? <Empty icon="send" title="There is no channel">The config file lists them, in <code>notify</code>.</Empty> : (
+      {!loaded.value ? loaded.problem ? <Problem of={loaded.problem} again={loaded.again} /> : <Skeleton rows={2} /> : loaded.value.channels.length === 0 ? <Empty icon="send" title="No channel yet">The config file lists them, in <code>notify</code>.</Empty> : (
         <ul class="lines">{loaded.value.channels.map((c) => (
           <li key={c.name}><ChannelState of={c} /><span class="grow"><bdi class="strong">{visible(c.name)}</bdi>{(c.closed ?? c.failure) && <span class="dim"> {visible((c.closed ?? c.failure)!.error)}</span>}</span>
             {c.waiting > 0 && <span class="small">{c.waiting} waiting since <Time at={c.oldest} /></span>}{c.dead > 0 && <span class="small">{c.dead} given up</span>}</li>

@@ -115,7 +115,7 @@ function Board({ icon, title, about, children }: { icon: IconName; title: string
   return <section class="panel board" aria-label={title}><header><Icon name={icon} /><h2>{title}</h2>{about && <span class="end small dim">{about}</span>}</header>{children}</section>;
 }
 
-/** A share, beside its number: who listens has the number. */
+/** A share, next to its number: who listens has the number. */
 function Meter({ part, whole, tone }: { part: number; whole: number; tone?: string }) {
   return <span class="meter" data-tone={tone} aria-hidden="true"><span style={{ width: `${whole ? (part / whole) * 100 : 0}%` }} /></span>;
 }
