@@ -199,3 +199,14 @@ func TestTriggersOfEvents(t *testing.T) {
 		require.Equal(t, want, changing(events), events)
 	}
 }
+
+// TestTriggersWithoutText: a trigger whose text the account may not see does what nobody knows, and is not a call of everything.
+func TestTriggersWithoutText(t *testing.T) {
+	rows := catalogRows{
+		columns:  [][]string{{"shop", "plain", "id", "int", "NO", ""}},
+		triggers: [][]string{{"shop", "plain", "INSERT", "t2", ""}}, rights: [][]string{{"", "", "1"}},
+	}
+	out := rows.contents()
+	require.Empty(t, out.Functions)
+	require.Equal(t, []sql.Trigger{{On: proxy.EffectInsert, Function: sql.UnseenTriggers}}, out.Relations[0].Triggers)
+}

@@ -109,7 +109,11 @@ func (c *catalogRows) sets(out *sql.Contents, find func(schema, name string) *sq
 		if len(row) != 5 {
 			continue
 		}
-		if r := find(row[0], row[1]); r != nil {
+		switch r := find(row[0], row[1]); {
+		case r == nil:
+		case row[4] == "": // MariaDB 10.11.19 shows that it is there, and its text to nobody without the right
+			r.Triggers = append(r.Triggers, sql.Trigger{On: changing(row[2]), Function: sql.UnseenTriggers})
+		default:
 			f := &sql.Function{OID: uint32(len(out.Functions) + 1), Schema: r.Schema, Name: strings.ToLower(row[3]), Language: "trigger", Body: row[4]}
 			out.Functions = append(out.Functions, f)
 			r.Triggers = append(r.Triggers, sql.Trigger{On: changing(row[2]), Function: f.OID})
