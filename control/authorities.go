@@ -14,13 +14,14 @@ import (
 // AuthorityKey is a key of an authority that is trusted.
 type AuthorityKey struct {
 	ID          string    `json:"id"`
-	Fingerprint string    `json:"fingerprint"` // of its certificate: SHA-256, in hexadecimal
-	From        time.Time `json:"from"`        // when it begins to sign
+	Fingerprint string    `json:"fingerprint"`          // of its certificate: SHA-256, in hexadecimal; of an authority for SSH, of its key, as ssh-keygen has it
+	PublicKey   string    `json:"public_key,omitempty"` // of an authority for SSH: a line of TrustedUserCAKeys
+	From        time.Time `json:"from"`                 // when it begins to sign
 	Until       time.Time `json:"until,omitzero"`
 	Signs       bool      `json:"signs"` // now
 }
 
-// Authority is what signs certificates for one purpose: users, servers or agents.
+// Authority is what signs certificates for one purpose: users, servers, agents, ssh-hosts or ssh-resources.
 type Authority struct {
 	Purpose string         `json:"purpose"`
 	Keys    []AuthorityKey `json:"keys"` // the oldest first
@@ -45,7 +46,7 @@ const maxRotation = 365 * 24 * time.Hour
 func shownAuthority(a *ca.Authority) Authority {
 	out := Authority{Purpose: string(a.Purpose()), Keys: []AuthorityKey{}}
 	for _, k := range a.Keys() {
-		out.Keys = append(out.Keys, AuthorityKey{k.ID, k.Fingerprint, k.From, k.End, k.Signs})
+		out.Keys = append(out.Keys, AuthorityKey{k.ID, k.Fingerprint, k.PublicKey, k.From, k.End, k.Signs})
 	}
 	return out
 }

@@ -149,7 +149,7 @@ func routes() []route {
 		{"POST", "/v1/resources/{name}/test", "Try whether the gateway reaches a resource and logs in there, step by step.", audit.AdminConfiguration, access{permission: Configure}, nil, ResourceTest{}, false, (*Handler).testResource},
 
 		{"GET", "/v1/authorities", "The authorities that sign certificates, with the keys that are trusted.", audit.AdminConfiguration, access{permission: Configure}, nil, AuthorityList{}, false, (*Handler).listAuthorities},
-		{"POST", "/v1/authorities/{purpose}/rotate", "Have another key sign certificates for users, servers or agents, once those who trust the authority have learned of it.", audit.AdminConfigure, access{personal: true, permission: Configure}, RotateRequest{}, Authority{}, false, (*Handler).rotateAuthority},
+		{"POST", "/v1/authorities/{purpose}/rotate", "Have another key sign certificates for users, servers, agents, ssh-hosts or ssh-resources, once those who trust the authority have learned of it.", audit.AdminConfigure, access{personal: true, permission: Configure}, RotateRequest{}, Authority{}, false, (*Handler).rotateAuthority},
 		{"GET", "/v1/agents", "The agents that dial out, which reach resources of private networks: who has enrolled, and how this gateway sees them.", audit.AdminConfiguration, access{permission: Configure}, nil, AgentList{}, false, (*Handler).listAgents},
 
 		{"GET", "/v1/hosts", "The resources that are known by the key that they showed when they were first reached: the fingerprint, since when, and the keys that were forgotten.", audit.AdminConfiguration, access{permission: Configure}, nil, HostList{}, false, (*Handler).listHosts},

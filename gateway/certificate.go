@@ -1,18 +1,13 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
-	"encoding/pem"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"time"
 
-	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/identity/ca"
 )
 
@@ -98,6 +93,7 @@ func (g *Gateway) keepCertificate(ctx context.Context) {
 	defer t.Stop()
 	for {
 		g.renewCertificate(time.Now(), false)
+		g.keepPublished()
 		select {
 		case <-t.C:
 		case <-ctx.Done():
@@ -183,26 +179,6 @@ func (g *Gateway) issue(s *shown, now time.Time) error {
 	g.gateway.Renew([]tls.Certificate{pair})
 	g.log.Info("clients are shown a new certificate: the one before expires soon, or another key signs", "expires", pair.Leaf.NotAfter)
 	return nil
-}
-
-// AuthorityFile is where a gateway of f writes the certificates of its own authority, for clients
-// that trust it by them.
-func AuthorityFile(f *config.File) string { return filepath.Join(f.Data(), "ca", "ca.pem") }
-
-// publishAuthority writes the authority's certificates to their file, unless it has them already.
-func (g *Gateway) publishAuthority(f *config.File) error {
-	var text []byte
-	for _, cert := range g.authority.Certificates() {
-		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})...)
-	}
-	file := AuthorityFile(f)
-	if b, err := os.ReadFile(file); err == nil && bytes.Equal(b, text) {
-		return nil
-	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return err
-	}
-	return os.WriteFile(file, text, 0o644)
 }
 
 // Authority returns the file of the authority that certifies the gateway towards

@@ -33,6 +33,8 @@ type Explainer struct {
 	memory   masking.Memory
 	budgets  *policy.Budgets                     // those of the gateway
 	keys     func(protocol string) protocol.Keys // those of the gateway
+	// signers opens an authority of a protocol, of the gateway.
+	signers func(protocol, name string, first func() (crypto.PrivateKey, error)) (protocol.Authority, error)
 	// firsts opens what resources of a protocol showed when the gateway first reached them. Nil: it is read in a file.
 	firsts   func(f *config.File, protocol string) protocol.FirstSeen
 	issued   func(*x509.Certificate) bool // whether the gateway has given a certificate; nil: it gives none
@@ -55,7 +57,7 @@ func NewExplainer(f *config.File, o Options) (*Explainer, error) {
 	if x.secrets, err = f.OpenSecrets(secrets.Options{Brief: true}); err != nil {
 		return nil, err
 	}
-	x.keys = x.keysLater(f)
+	x.keysLater(f)
 	if err := x.openServices(f); err != nil {
 		return nil, errors.Join(err, x.Close())
 	}
@@ -74,7 +76,7 @@ func NewExplainer(f *config.File, o Options) (*Explainer, error) {
 func (x *Explainer) parts() *parts { return x.current.Load() }
 
 // keysLater opens the store when a key is asked for, which is not needed to explain anything.
-func (x *Explainer) keysLater(f *config.File) func(name string) protocol.Keys {
+func (x *Explainer) keysLater(f *config.File) {
 	open := sync.OnceValues(func() (*state, error) {
 		fetch := func(ctx context.Context, ref string) (string, error) { return f.Secret(ctx, x.secrets, ref) }
 		s, err := openState(f, x.options.Store, x.secrets, fetch, x.options.Log)
@@ -83,7 +85,7 @@ func (x *Explainer) keysLater(f *config.File) func(name string) protocol.Keys {
 		}
 		return s, err
 	})
-	return func(of string) protocol.Keys {
+	x.keys = func(of string) protocol.Keys {
 		return func(name string, generate func() (crypto.PrivateKey, error)) (crypto.PrivateKey, error) {
 			s, err := open()
 			if err != nil {
@@ -91,6 +93,17 @@ func (x *Explainer) keysLater(f *config.File) func(name string) protocol.Keys {
 			}
 			return s.privateKeys(of)(name, generate)
 		}
+	}
+	x.signers = func(of, name string, first func() (crypto.PrivateKey, error)) (protocol.Authority, error) {
+		s, err := open()
+		if err != nil {
+			return nil, err
+		}
+		a, err := s.openAuthority(of, name, first)
+		if err != nil {
+			return nil, err
+		}
+		return a, nil
 	}
 }
 

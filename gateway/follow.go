@@ -92,25 +92,6 @@ func (g *Gateway) followAll(ctx context.Context) error {
 	return err
 }
 
-// loadAuthorities reads the authorities again, and tells clients of the one that certifies the
-// gateway.
-func (g *Gateway) loadAuthorities(ctx context.Context) error {
-	var errs []error
-	for _, a := range g.authorities() {
-		errs = append(errs, a.Load(ctx))
-	}
-	return errors.Join(append(errs, g.publishAuthority(g.parts().config))...)
-}
-
-// authorities are all that the gateway has.
-func (g *Gateway) authorities() []*ca.Authority {
-	list := []*ca.Authority{g.proofs.certificates.Authority, g.authority}
-	if g.agents != nil {
-		list = append(list, g.agents.registry.Authority)
-	}
-	return list
-}
-
 // followed has sessions follow what has changed.
 func (g *Gateway) followed(ctx context.Context, changes []store.Change) error {
 	var errs []error

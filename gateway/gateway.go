@@ -129,6 +129,7 @@ type Gateway struct {
 	offline   *offlines
 	runbooks  *runbooks
 	authority *ca.Authority // for the gateway's own certificates
+	published published
 	records   *audit.Log
 	metrics   *prometheus.Metrics
 	// What the records are read by.
@@ -210,7 +211,7 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	g.closers = append(g.closers, g.state.Close)
 	g.openOutbox()
 	g.alerts = &alert.Engine{Store: g.state.store, Writes: g.outbox.Writes, Log: g.log}
-	g.keys, g.firsts = g.state.privateKeys, g.firstSeen
+	g.keys, g.firsts, g.signers = g.state.privateKeys, g.firstSeen, g.openAuthority
 	g.budgets = &policy.Budgets{Ledger: ledger.New(g.state.store)}
 	g.closers = append(g.closers, func() error { g.budgets.Wait(); return nil })
 	g.memory.Keeper = findings{g.state.store}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto"
 	"crypto/tls"
 	"fmt"
 	"path/filepath"
@@ -65,6 +66,9 @@ func (x *Explainer) openServices(f *config.File) error {
 			continue
 		}
 		a.Dir, a.Keys = Dir(f, p.Name), x.keys(p.Name)
+		a.Authorities = func(name string, first func() (crypto.PrivateKey, error)) (protocol.Authority, error) {
+			return x.signers(p.Name, name, first)
+		}
 		if x.firsts != nil {
 			a.FirstSeen = x.firsts(f, p.Name)
 		}

@@ -150,6 +150,9 @@ type Assembly struct {
 	// Keys keeps the protocol's private keys, for all gateways that share them. Nil: they
 	// are files in Dir.
 	Keys Keys
+	// Authorities opens an authority of that name by which the protocol signs certificates, for all gateways that share it. It begins
+	// with the key that first returns. Nil: it has that one alone.
+	Authorities func(name string, first func() (crypto.PrivateKey, error)) (Authority, error)
 	// FirstSeen keeps what the protocol's resources showed when they were first reached, for
 	// all gateways that share it. Nil: it is [FirstSeenFile] in Dir.
 	FirstSeen FirstSeen
@@ -281,7 +284,7 @@ type Service struct {
 	// Files are those that clients know the gateway by. They are there once the first
 	// handler is.
 	Files []string
-	// Revised is called when the gateway's listeners or resources may have changed, once
+	// Revised is called when the gateway's listeners, resources or authorities may have changed, once
 	// there is a handler. Nil: the service keeps nothing that depends on them.
 	Revised func() error
 	// Close ends what the service does by itself, once no handler of it serves any
@@ -315,6 +318,15 @@ type Limiter interface {
 	// query and returns no more rows than it changes. The error says why there can be
 	// no LIMIT, and is shown to the user.
 	Limit(text []byte, n int) ([]byte, error)
+}
+
+// Authority is the keys by which a protocol signs certificates: one takes the place of another while both are trusted. It is
+// safe for concurrent use.
+type Authority interface {
+	// Signer returns the key that signs now.
+	Signer() crypto.Signer
+	// PublicKeys returns those whose signatures count now, and the one that is to sign next.
+	PublicKeys() []crypto.PublicKey
 }
 
 // Keys returns the private key that is kept under a name. What generate returns is kept when there

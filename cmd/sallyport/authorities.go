@@ -58,10 +58,11 @@ func authoritiesRotateCommand(c *cli) *cobra.Command {
 		names = append(names, string(p))
 	}
 	cmd := &cobra.Command{
-		Use: "rotate AUTHORITY", Short: "Have another key of an authority sign: " + strings.Join(names, ", "),
-		Long: "The new key is trusted at once, and signs after --announce, by when those who trust\nthe authority have learned of it. The key before is trusted for --overlap longer.\n" +
-			"Where a key was stolen, --now has the new one sign at once: programs and agents\nthat have not heard of it have to log in or enrol again.",
-		Example:   example("sallyport admin authorities rotate agents --reason \"yearly\"", "sallyport admin authorities rotate users --now --overlap 1m --reason \"stolen\""),
+		Use: "rotate AUTHORITY", Short: "Have another key of an authority sign",
+		Long: "The authorities are " + strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1] + ".\n" +
+			"The new key is trusted at once, and signs after --announce, by when those who trust\nthe authority have learned of it. The key before is trusted for --overlap longer.\n" +
+			"Where a key was stolen, --now has the new one sign at once: programs and agents\nthat have not heard of it have to log in or enrol again. Hosts need the new key of\nssh-resources in TrustedUserCAKeys, and known_hosts files that somebody has made that\nof ssh-hosts: it is shown.",
+		Example:   example("sallyport admin authorities rotate agents --reason \"yearly\"", "sallyport admin authorities rotate ssh-resources --reason \"yearly\"", "sallyport admin authorities rotate users --now --overlap 1m --reason \"stolen\""),
 		ValidArgs: names,
 		Args:      atMost(1),
 	}
@@ -96,6 +97,9 @@ func authoritiesRotateCommand(c *cli) *cobra.Command {
 			if !k.Until.IsZero() {
 				fmt.Fprintf(c.out, "key %s is trusted until %s\n", k.ID, localTime(k.Until))
 			}
+		}
+		if newest.PublicKey != "" {
+			fmt.Fprintf(c.out, "those who trust %s need this line until %s signs:\n%s\n", a.Purpose, newest.ID, newest.PublicKey)
 		}
 		return nil
 	})

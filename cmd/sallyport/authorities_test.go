@@ -69,6 +69,14 @@ access: [{name: vms, groups: [dev], resources: [vm1], allow: [connect]}]
 	require.Eventually(t, func() bool { return !bytes.Equal(shown().AuthorityKeyId, before.AuthorityKeyId) }, time.Minute, 50*time.Millisecond, "the gateway is certified anew")
 	require.Regexp(t, `(?m)^servers +`+strings.Fields(out)[1]+` +now *$`, run("ls"))
 	run("rotate", "users", "--now", "--reason", "stolen")
+	out = run("rotate", "ssh-resources", "--announce", "1h", "--reason", "yearly")
+	require.Regexp(t, `(?m)^ssh-resources +`+strings.Fields(out)[1]+` +from `, run("ls"))
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	require.Regexp(t, `^ssh-ed25519 \S+$`, lines[len(lines)-1])
+	require.Eventually(t, func() bool {
+		b, err := os.ReadFile(filepath.Join(dir, "data", "ssh", "resources_ca.pub"))
+		return err == nil && strings.HasSuffix(string(b), lines[len(lines)-1]+"\n")
+	}, time.Minute, 10*time.Millisecond, "hosts are given it by the file, too")
 	code, out, errs = sallyport(t, "", "ls", "--profile", "dora")
 	require.Equal(t, exitOK, code, out+errs)
 

@@ -2,7 +2,9 @@ package ca
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
@@ -28,6 +30,9 @@ const (
 	ForUsers   Purpose = "users"   // people and programs that have logged in
 	ForServers Purpose = "servers" // the gateway, towards its clients
 	ForAgents  Purpose = "agents"  // agents that dial out, and the gateway towards them
+
+	ForHosts     Purpose = "ssh-hosts"     // the gateway, towards its clients of SSH
+	ForResources Purpose = "ssh-resources" // the gateway, towards hosts that it logs in to by SSH
 )
 
 // KindAuthority is the kind of the authorities' documents.
@@ -46,12 +51,13 @@ type Authority struct {
 	ver  int64
 }
 
-// authorityKey is one key for certificates, and one for SSH's.
+// authorityKey is one key for certificates, and one for SSH's. Authorities for SSH alone have the second one only.
 type authorityKey struct {
 	keptKey
 	cert   *x509.Certificate
 	signer *ecdsa.PrivateKey
-	ssh    gossh.Signer
+	login  crypto.Signer // the one for SSH
+	ssh    gossh.Signer  // the same
 }
 
 // keptKey is a key as its document has it.
@@ -59,15 +65,17 @@ type keptKey struct {
 	ID   string    `json:"id"`
 	From time.Time `json:"from"`           // when it begins to sign
 	End  time.Time `json:"until,omitzero"` // when it is not trusted any more; zero: it is the newest
-	Cert []byte    `json:"certificate"`
-	Key  []byte    `json:"key"` // sealed
-	SSH  []byte    `json:"ssh"` // sealed
+	Cert []byte    `json:"certificate,omitempty"`
+	Key  []byte    `json:"key,omitempty"` // sealed
+	SSH  []byte    `json:"ssh"`           // sealed
 }
 
 // Options are those of OpenAuthority.
 type Options struct {
 	Documents identity.Documents
 	Sealer    identity.Sealer
+	// First returns the key that an authority for SSH begins with, such as one that was kept elsewhere. Nil: it begins with a new one.
+	First func() (crypto.PrivateKey, error)
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
@@ -84,11 +92,7 @@ func OpenAuthority(ctx context.Context, purpose Purpose, o Options) (*Authority,
 	a := &Authority{purpose: purpose, docs: o.Documents, sealer: o.Sealer, now: o.Now}
 	err := a.Load(ctx)
 	if errors.Is(err, identity.ErrNoDocument) {
-		var k *authorityKey
-		if k, err = a.newKey(a.now()); err != nil {
-			return nil, err
-		}
-		if err = a.write(ctx, 0, []*authorityKey{k}); err == nil || errors.Is(err, identity.ErrConflict) {
+		if err = a.begin(ctx, o.First); err == nil || errors.Is(err, identity.ErrConflict) {
 			err = a.Load(ctx)
 		}
 	}
@@ -96,6 +100,22 @@ func OpenAuthority(ctx context.Context, purpose Purpose, o Options) (*Authority,
 		return nil, fmt.Errorf("authority for %s: %w", purpose, err)
 	}
 	return a, nil
+}
+
+// begin makes the authority.
+func (a *Authority) begin(ctx context.Context, first func() (crypto.PrivateKey, error)) error {
+	var login crypto.PrivateKey
+	if first != nil {
+		var err error
+		if login, err = first(); err != nil {
+			return err
+		}
+	}
+	k, err := a.newKey(a.now(), login)
+	if err != nil {
+		return err
+	}
+	return a.write(ctx, 0, []*authorityKey{k})
 }
 
 // Load reads the authority again, as after another gateway has changed it.
@@ -126,61 +146,91 @@ func (a *Authority) sealing(id, what string) string {
 	return "authority " + string(a.purpose) + " " + id + " " + what
 }
 
+// What the two keys of an authority are sealed as.
+const (
+	forCertificates = "certificates"
+	forLogins       = "logins"
+)
+
+func (a *Authority) seal(id, what string, key crypto.PrivateKey) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return a.sealer.Seal(der, a.sealing(id, what))
+}
+
+func (a *Authority) unseal(id, what string, sealed []byte) (crypto.Signer, error) {
+	der, err := a.sealer.Open(sealed, a.sealing(id, what))
+	if err != nil {
+		return nil, err
+	}
+	key, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return nil, errors.New("it cannot be read")
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, errors.New("it is not a key that signs")
+	}
+	return signer, nil
+}
+
 func (a *Authority) open(k keptKey) (*authorityKey, error) {
 	out := &authorityKey{keptKey: k}
 	var err error
+	if out.login, err = a.unseal(k.ID, forLogins, k.SSH); err != nil {
+		return nil, err
+	}
+	if out.ssh, err = gossh.NewSignerFromSigner(out.login); err != nil || a.purpose.ssh() {
+		return out, err
+	}
 	if out.cert, err = x509.ParseCertificate(k.Cert); err != nil {
 		return nil, err
 	}
-	private := func(sealed []byte, what string) (*ecdsa.PrivateKey, error) {
-		der, err := a.sealer.Open(sealed, a.sealing(k.ID, what))
-		if err != nil {
-			return nil, err
-		}
-		key, err := x509.ParsePKCS8PrivateKey(der)
-		if err != nil {
-			return nil, errors.New("it cannot be read")
-		}
-		ec, ok := key.(*ecdsa.PrivateKey)
-		if !ok {
-			return nil, errors.New("it is not an ECDSA key")
-		}
-		return ec, nil
-	}
-	if out.signer, err = private(k.Key, "certificates"); err != nil {
+	key, err := a.unseal(k.ID, forCertificates, k.Key)
+	if err != nil {
 		return nil, err
+	}
+	var ok bool
+	if out.signer, ok = key.(*ecdsa.PrivateKey); !ok {
+		return nil, errors.New("it is not an ECDSA key")
 	}
 	if !out.signer.PublicKey.Equal(out.cert.PublicKey) {
 		return nil, errors.New("it does not belong to its certificate")
 	}
-	second, err := private(k.SSH, "logins")
-	if err != nil {
-		return nil, err
-	}
-	out.ssh, err = gossh.NewSignerFromKey(second)
-	return out, err
+	return out, nil
 }
 
-func (a *Authority) newKey(from time.Time) (*authorityKey, error) {
-	k := keptKey{ID: rand.Text(), From: from}
-	sealed := func(what string) (*ecdsa.PrivateKey, []byte, error) {
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			return nil, nil, err
-		}
-		der, err := x509.MarshalPKCS8PrivateKey(key)
-		if err != nil {
-			return nil, nil, err
-		}
-		b, err := a.sealer.Seal(der, a.sealing(k.ID, what))
-		return key, b, err
+// newLogin makes a key for SSH.
+func (a *Authority) newLogin() (crypto.PrivateKey, error) {
+	if a.purpose.ssh() { // all that may meet its certificates know Ed25519
+		_, private, err := ed25519.GenerateKey(rand.Reader)
+		return private, err
 	}
-	key, b, err := sealed("certificates")
+	return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+}
+
+// newKey makes a key that signs from a time on. login is the one for SSH; nil: it is a new one, too.
+func (a *Authority) newKey(from time.Time, login crypto.PrivateKey) (*authorityKey, error) {
+	k := keptKey{ID: rand.Text(), From: from}
+	var err error
+	if login == nil {
+		if login, err = a.newLogin(); err != nil {
+			return nil, err
+		}
+	}
+	if k.SSH, err = a.seal(k.ID, forLogins, login); err != nil {
+		return nil, err
+	}
+	if a.purpose.ssh() {
+		return a.open(k)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
 	}
-	k.Key = b
-	if _, k.SSH, err = sealed("logins"); err != nil {
+	if k.Key, err = a.seal(k.ID, forCertificates, key); err != nil {
 		return nil, err
 	}
 	template := &x509.Certificate{
@@ -217,7 +267,7 @@ func (a *Authority) Rotate(ctx context.Context, announce, overlap time.Duration)
 		return err
 	}
 	from := a.now().Add(announce)
-	k, err := a.newKey(from)
+	k, err := a.newKey(from, nil)
 	if err != nil {
 		return err
 	}
@@ -268,11 +318,13 @@ func (a *Authority) trusted() []*authorityKey {
 }
 
 // Certificates are those of the keys that are trusted now, for clients and servers that
-// trust the authority.
+// trust the authority. Authorities for SSH have none.
 func (a *Authority) Certificates() []*x509.Certificate {
 	var list []*x509.Certificate
 	for _, k := range a.trusted() {
-		list = append(list, k.cert)
+		if k.cert != nil {
+			list = append(list, k.cert)
+		}
 	}
 	return list
 }
@@ -291,6 +343,18 @@ func (a *Authority) SSHKeys() []gossh.PublicKey {
 	var list []gossh.PublicKey
 	for _, k := range a.trusted() {
 		list = append(list, k.ssh.PublicKey())
+	}
+	return list
+}
+
+// Signer is the key that signs SSH certificates now.
+func (a *Authority) Signer() crypto.Signer { return a.signing().login }
+
+// PublicKeys are those of SSHKeys, in the forms of the standard library.
+func (a *Authority) PublicKeys() []crypto.PublicKey {
+	var list []crypto.PublicKey
+	for _, k := range a.trusted() {
+		list = append(list, k.login.Public())
 	}
 	return list
 }

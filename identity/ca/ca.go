@@ -3,7 +3,8 @@
 // An [Authority] is kept in documents that gateways share, sealed, and is replaced while both
 // are trusted. One makes the certificate that clients see where the operator gives none. With another
 // one, [Users] gives people who have logged in short-lived certificates, for TLS and for SSH, and
-// takes these as proofs. A third one is that of [Agents] that dial out.
+// takes these as proofs. A third one is that of [Agents] that dial out. Two are for SSH alone: they certify the gateway towards its
+// clients, and what it logs in to hosts with.
 package ca
 
 import (

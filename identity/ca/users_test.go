@@ -2,6 +2,7 @@ package ca
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -10,9 +11,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"errors"
 	"math/big"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -462,4 +465,69 @@ func TestHandshake(t *testing.T) {
 	require.NoError(t, err)
 	defer c.Close()
 	require.NoError(t, <-got)
+}
+
+// TestRotateSSH: authorities for SSH are replaced as others are. They begin with a key that was kept elsewhere, where there is
+// one, and certify nothing but SSH.
+func TestRotateSSH(t *testing.T) {
+	for _, purpose := range []Purpose{ForHosts, ForResources} {
+		t.Run(string(purpose), func(t *testing.T) {
+			w := newWorld(t)
+			public, private, err := ed25519.GenerateKey(rand.Reader)
+			require.NoError(t, err)
+			asked := 0
+			o := w.options
+			o.First = func() (crypto.PrivateKey, error) { asked++; return private, nil }
+			a, err := OpenAuthority(t.Context(), purpose, o)
+			require.NoError(t, err)
+			there, err := OpenAuthority(t.Context(), purpose, o)
+			require.NoError(t, err)
+			require.Equal(t, 1, asked, "the second gateway finds the authority")
+			for _, one := range []*Authority{a, there} {
+				require.Equal(t, public, one.Signer().Public())
+				require.Equal(t, []crypto.PublicKey{public}, one.PublicKeys())
+			}
+			line, err := gossh.NewPublicKey(public)
+			require.NoError(t, err)
+			require.Equal(t, gossh.FingerprintSHA256(line), a.Keys()[0].Fingerprint)
+			require.Equal(t, strings.TrimSpace(string(gossh.MarshalAuthorizedKey(line))), a.Keys()[0].PublicKey)
+
+			require.NoError(t, a.Rotate(t.Context(), time.Hour, 2*time.Hour))
+			require.NoError(t, there.Load(t.Context()))
+			for _, one := range []*Authority{a, there} {
+				require.Equal(t, public, one.Signer().Public(), "the next key is announced")
+				require.Len(t, one.PublicKeys(), 2)
+			}
+			next := there.PublicKeys()[1]
+			require.IsType(t, ed25519.PublicKey{}, next)
+			w.later(time.Hour)
+			for _, one := range []*Authority{a, there} {
+				require.Equal(t, next, one.Signer().Public())
+				require.Equal(t, []crypto.PublicKey{public, next}, one.PublicKeys(), "both count")
+			}
+			w.later(2 * time.Hour)
+			require.Equal(t, []crypto.PublicKey{next}, there.PublicKeys())
+
+			require.Empty(t, a.Certificates())
+			_, err = a.Server("localhost")
+			require.ErrorContains(t, err, "signs no servers")
+			_, err = (&Users{Authority: a, Documents: w.docs}).Sign(t.Context(), w.alice(), public)
+			require.ErrorContains(t, err, "need the authority for users")
+			require.False(t, a.Signs(&x509.Certificate{}))
+			d, err := w.docs.Get(t.Context(), KindAuthority, string(purpose))
+			require.NoError(t, err)
+			der, err := x509.MarshalPKCS8PrivateKey(a.Signer())
+			require.NoError(t, err)
+			require.NotContains(t, string(d.Body), base64.StdEncoding.EncodeToString(der))
+		})
+	}
+	w, failing := newWorld(t), errors.New("the store does not answer")
+	o := w.options
+	o.First = func() (crypto.PrivateKey, error) { return nil, failing }
+	_, err := OpenAuthority(t.Context(), ForHosts, o)
+	require.ErrorIs(t, err, failing)
+	o.First = nil
+	a, err := OpenAuthority(t.Context(), ForHosts, o)
+	require.NoError(t, err)
+	require.IsType(t, ed25519.PublicKey{}, a.Signer().Public(), "without one it makes one")
 }

@@ -21,10 +21,9 @@ type Handler struct {
 	Resource string
 	// HostKeys are the gateway's own, one of a kind.
 	HostKeys []gossh.Signer
-	// Authority certifies the gateway's host keys for the names it is known by and
-	// for its resources, and mints user certificates for resources whose
-	// settings ask for them. Nil: no certificates.
-	Authority *Authority
+	// Authority returns what certifies the gateway's host keys for the names it is known by, and what it logs in to resources with. It is
+	// asked for each certificate, so that a key can take the place of another. Nil, or a nil result: nothing is signed.
+	Authority func() *Authority
 	// Names returns the host names by which clients know the gateway, for its host
 	// certificates. Nil: it has none.
 	Names func() []string

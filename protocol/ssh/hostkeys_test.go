@@ -19,7 +19,7 @@ func TestHostKeys(t *testing.T) {
 	authority, _ := newSigner(t)
 	r := newRig(t, func(r *rig) {
 		r.handler.HostKeys = ssh.HostSigners(t)
-		r.handler.Authority, r.handler.Names = &ssh.Authority{Hosts: authority}, func() []string { return []string{"127.0.0.1"} }
+		r.handler.Authority, r.handler.Names = signs(ssh.Authority{Hosts: authority}), func() []string { return []string{"127.0.0.1"} }
 	})
 	host, port, _ := net.SplitHostPort(r.address)
 	var keys bytes.Buffer

@@ -43,7 +43,7 @@ func TestJump(t *testing.T) {
 func TestJumpWithCertificates(t *testing.T) {
 	hosts, _ := newSigner(t)
 	r := newRig(t, func(r *rig) {
-		r.handler.Authority = &ssh.Authority{Hosts: hosts}
+		r.handler.Authority = signs(ssh.Authority{Hosts: hosts})
 		r.handler.Names = func() []string { return []string{"127.0.0.1"} }
 	})
 	known := fmt.Sprintf("@cert-authority * %s", authorized(hosts.PublicKey()))
@@ -102,7 +102,7 @@ func TestMintedCertificate(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "ca.pub"), authorized(ca.PublicKey()), 0o600))
 	r := newRig(t, func(r *rig) {
-		r.handler.Authority = &ssh.Authority{Resources: ca}
+		r.handler.Authority = signs(ssh.Authority{Resources: ca})
 		r.settings.Mint = true
 		require.NoError(t, os.Mkdir(filepath.Join(r.dir, "minted"), 0o700))
 		r.sshd = startSSHD(t, filepath.Join(r.dir, "minted"), nil, "TrustedUserCAKeys "+filepath.Join(dir, "ca.pub"))

@@ -106,10 +106,11 @@ func (h *Handler) addHostKeys(config *gossh.ServerConfig, names []string) error 
 		}
 		config.AddHostKey(keys[i])
 	}
-	if h.Authority == nil || len(names) == 0 {
+	authority := h.authority()
+	if authority == nil || len(names) == 0 {
 		return nil
 	}
-	return h.Authority.certifyHost(config, keys, names)
+	return authority.certifyHost(config, keys, names)
 }
 
 // version is announced on both legs. OpenSSH offers some of its extensions only to

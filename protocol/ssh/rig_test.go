@@ -85,6 +85,9 @@ func writeKey(t testing.TB, dir, name string) (gossh.Signer, string) {
 	return signer, file
 }
 
+// signs is an authority whose keys stay.
+func signs(a ssh.Authority) func() *ssh.Authority { return func() *ssh.Authority { return &a } }
+
 func authorized(key gossh.PublicKey) []byte { return gossh.MarshalAuthorizedKey(key) }
 
 // sshd is Debian's OpenSSH server on a loopback port.

@@ -95,10 +95,11 @@ func (h *Handler) dialOnce(ctx context.Context, s *proxy.Session, set *Settings,
 // upstreamLogin returns the account's name at the resource and how it is proven.
 func (h *Handler) upstreamLogin(ctx context.Context, s *proxy.Session, set *Settings, fresh bool) (string, []gossh.AuthMethod, error) {
 	if set.Mint {
-		if h.Authority == nil {
+		authority := h.authority()
+		if authority == nil {
 			return "", nil, errNoAuthority
 		}
-		signer, err := h.Authority.mint(s)
+		signer, err := authority.mint(s)
 		if err != nil {
 			return "", nil, err
 		}

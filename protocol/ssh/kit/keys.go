@@ -21,32 +21,89 @@ import (
 	"github.com/sallyport/sallyport/protocol/ssh"
 )
 
-// openAuthority reads the authority's keys, or makes them: one each for hosts and
-// resources, whose public halves are in files of their own in dir.
-func openAuthority(keys protocol.Keys, dir string) (*ssh.Authority, error) {
-	a := &ssh.Authority{}
-	for name, key := range map[string]*gossh.Signer{"hosts_ca": &a.Hosts, "resources_ca": &a.Resources} {
-		signer, err := openKey(keys, name, newEd25519)
-		if err != nil {
-			return nil, err
+// authorities are two, so that what one signs is worth nothing for what the other is for.
+type authorities struct{ hosts, resources protocol.Authority }
+
+// openAuthorities reads the authorities' keys, or makes them.
+func (k *Kit) openAuthorities(keys protocol.Keys) (*authorities, error) {
+	a := &authorities{}
+	for name, authority := range map[string]*protocol.Authority{"hosts": &a.hosts, "resources": &a.resources} {
+		first := func() (crypto.PrivateKey, error) { return keys(name+"_ca", newEd25519) }
+		var err error
+		if k.config.Authorities != nil {
+			*authority, err = k.config.Authorities(name, first)
+		} else {
+			*authority, err = fixed(first)
 		}
-		*key = signer
-		if err := publish(filepath.Join(dir, name+".pub"), gossh.MarshalAuthorizedKey(signer.PublicKey())); err != nil {
-			return nil, err
+		if err == nil {
+			_, err = gossh.NewSignerFromSigner((*authority).Signer())
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return a, nil
 }
 
-// publish writes a file that everybody may read, unless it says that already.
-func publish(file string, text []byte) error {
+// signing are the keys that sign now. One that SSH does not know signs nothing.
+func (a *authorities) signing() *ssh.Authority {
+	signer := func(a protocol.Authority) gossh.Signer {
+		s, err := gossh.NewSignerFromSigner(a.Signer())
+		if err != nil {
+			return nil
+		}
+		return s
+	}
+	return &ssh.Authority{Hosts: signer(a.hosts), Resources: signer(a.resources)}
+}
+
+// lines are the public keys of an authority, as files of SSH have them.
+func lines(a protocol.Authority) ([]string, error) {
+	var list []string
+	for _, key := range a.PublicKeys() {
+		public, err := gossh.NewPublicKey(key)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, string(gossh.MarshalAuthorizedKey(public)))
+	}
+	return list, nil
+}
+
+// oneKey is an authority whose key stays.
+type oneKey struct{ key crypto.Signer }
+
+func fixed(key func() (crypto.PrivateKey, error)) (protocol.Authority, error) {
+	private, err := key()
+	if err != nil {
+		return nil, err
+	}
+	if p, ok := private.(*ed25519.PrivateKey); ok { // as a file of OpenSSH is read
+		private = *p
+	}
+	signer, ok := private.(crypto.Signer)
+	if !ok {
+		return nil, errors.New("it is not a key that signs")
+	}
+	return oneKey{signer}, nil
+}
+
+func (k oneKey) Signer() crypto.Signer          { return k.key }
+func (k oneKey) PublicKeys() []crypto.PublicKey { return []crypto.PublicKey{k.key.Public()} }
+
+// write writes a file that everybody may read, unless it says that already. Those who read it at any time see the one from before,
+// or this one.
+func write(file string, text []byte) error {
 	if b, err := os.ReadFile(file); err == nil && bytes.Equal(b, text) {
 		return nil
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err
 	}
-	return os.WriteFile(file, text, 0o644)
+	if err := os.WriteFile(file+".new", text, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(file+".new", file)
 }
 
 // hostKeys are the gateway's own, one of a kind: clients that know no Ed25519 have others.

@@ -5,6 +5,7 @@ package kit
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"maps"
@@ -32,6 +33,8 @@ type Config struct {
 	Dir string
 	// Keys keeps the gateway's private keys; nil: they are files in Dir.
 	Keys protocol.Keys
+	// Authorities opens what signs certificates for hosts and for resources; nil: each has one key, of Keys.
+	Authorities func(name string, first func() (crypto.PrivateKey, error)) (protocol.Authority, error)
 	// FirstSeen keeps the keys that resources showed when they were first reached, where they
 	// are trusted then; nil: they are a file in Dir.
 	FirstSeen protocol.FirstSeen
@@ -51,15 +54,16 @@ type Config struct {
 
 // Kit is SSH, wired. It is safe for concurrent use.
 type Kit struct {
-	config Config
-	keys   func() (*keys, error)
+	config     Config
+	keys       func() (*keys, error)
+	publishing sync.Mutex // of the files that others read
 }
 
 // keys are the gateway's, and those that it has seen.
 type keys struct {
-	host      []gossh.Signer
-	authority *ssh.Authority
-	known     ssh.KnownHosts
+	host        []gossh.Signer
+	authorities *authorities
+	known       ssh.KnownHosts
 }
 
 // New returns a kit. It does not touch the folder.
@@ -82,12 +86,12 @@ func (k *Kit) open() (*keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("SSH host key: %w", err)
 	}
-	authority, err := openAuthority(keep, k.config.Dir)
+	authorities, err := k.openAuthorities(keep)
 	if err != nil {
 		return nil, fmt.Errorf("SSH authority: %w", err)
 	}
-	o := &keys{host: host, authority: authority, known: k.firstSeen()}
-	if err := k.writeKnownHosts(o); err != nil {
+	o := &keys{host: host, authorities: authorities, known: k.firstSeen()}
+	if err := k.publish(o); err != nil {
 		return nil, fmt.Errorf("SSH known hosts: %w", err)
 	}
 	return o, nil
@@ -101,7 +105,7 @@ func (k *Kit) Handler(resource string) (*ssh.Handler, error) {
 		return nil, err
 	}
 	h := &ssh.Handler{
-		Resource: resource, HostKeys: o.host, Authority: o.authority, Names: k.names, KnownHosts: o.known,
+		Resource: resource, HostKeys: o.host, Authority: o.authorities.signing, Names: k.names, KnownHosts: o.known,
 		Reachable: func(_ context.Context, id *proxy.Identity) []ssh.Choice { return k.reachable(id) },
 		Own:       k.addresses, Grammar: &commandline.Grammar{},
 	}
@@ -111,14 +115,14 @@ func (k *Kit) Handler(resource string) (*ssh.Handler, error) {
 	return h, nil
 }
 
-// Revised brings what clients know the gateway by up to date, once its listeners or
-// resources have changed.
+// Revised brings what others know the gateway by up to date, once its listeners,
+// resources or authorities have changed.
 func (k *Kit) Revised() error {
 	o, err := k.keys()
 	if err != nil {
 		return err
 	}
-	if err := k.writeKnownHosts(o); err != nil {
+	if err := k.publish(o); err != nil {
 		return fmt.Errorf("SSH known hosts: %w", err)
 	}
 	return nil
@@ -224,7 +228,7 @@ func Protocol() protocol.Protocol {
 }
 
 func open(a protocol.Assembly) (*protocol.Service, error) {
-	k := New(Config{Dir: a.Dir, Keys: a.Keys, FirstSeen: a.FirstSeen, Domain: a.Domain, Listeners: a.Listeners, Resources: a.Resources, May: a.May, KnowsKey: a.KnowsKey})
+	k := New(Config{Dir: a.Dir, Keys: a.Keys, Authorities: a.Authorities, FirstSeen: a.FirstSeen, Domain: a.Domain, Listeners: a.Listeners, Resources: a.Resources, May: a.May, KnowsKey: a.KnowsKey})
 	return &protocol.Service{
 		Handler: func(resource string) (proxy.Handler, error) {
 			if a.Gateway == nil {
@@ -252,7 +256,7 @@ func (k *Kit) reach(ctx context.Context, s *proxy.Session) error {
 		if err != nil {
 			return err
 		}
-		h.Authority = o.authority
+		h.Authority = o.authorities.signing
 	}
 	return h.Reach(ctx, s)
 }

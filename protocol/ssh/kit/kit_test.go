@@ -58,7 +58,7 @@ func TestFolder(t *testing.T) {
 	for i, key := range again.HostKeys {
 		require.Equal(t, h.HostKeys[i].PublicKey().Marshal(), key.PublicKey().Marshal())
 	}
-	require.Equal(t, h.Authority.Hosts.PublicKey().Marshal(), again.Authority.Hosts.PublicKey().Marshal())
+	require.Equal(t, h.Authority().Hosts.PublicKey().Marshal(), again.Authority().Hosts.PublicKey().Marshal())
 }
 
 // An error in the folder stops the start, and is the same for every listener.
@@ -127,7 +127,7 @@ func TestSharedKeys(t *testing.T) {
 	for _, dir := range []string{one, two} {
 		pub, err := os.ReadFile(filepath.Join(dir, "resources_ca.pub"))
 		require.NoError(t, err)
-		require.Equal(t, gossh.MarshalAuthorizedKey(a.Authority.Resources.PublicKey()), pub)
+		require.Equal(t, gossh.MarshalAuthorizedKey(a.Authority().Resources.PublicKey()), pub)
 		require.NoFileExists(t, filepath.Join(dir, "host_key"))
 		require.NoFileExists(t, filepath.Join(dir, "hosts_ca"))
 	}
@@ -136,7 +136,7 @@ func TestSharedKeys(t *testing.T) {
 	handler(two)
 	pub, err := os.ReadFile(filepath.Join(two, "hosts_ca.pub"))
 	require.NoError(t, err)
-	require.Equal(t, gossh.MarshalAuthorizedKey(a.Authority.Hosts.PublicKey()), pub)
+	require.Equal(t, gossh.MarshalAuthorizedKey(a.Authority().Hosts.PublicKey()), pub)
 
 	failing := errors.New("the store does not answer")
 	_, err = New(Config{Dir: one, Keys: func(string, func() (crypto.PrivateKey, error)) (crypto.PrivateKey, error) { return nil, failing }}).Handler("")

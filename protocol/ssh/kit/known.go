@@ -3,9 +3,9 @@ package kit
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -20,13 +20,25 @@ import (
 // keys and its authority, in the form that ssh reads.
 func KnownHosts(dir string) string { return filepath.Join(dir, "gateway_known_hosts") }
 
-// writeKnownHosts writes what clients need to know the gateway by: its keys, and
-// the authority that certifies it for the names of its resources.
-func (k *Kit) writeKnownHosts(o *keys) error {
+// publish writes what others know the gateway by: the public keys of its authorities, and for clients its keys, with the authority that
+// certifies it for the names of its resources. While one key of an authority takes the place of another, both are there.
+func (k *Kit) publish(o *keys) error {
+	k.publishing.Lock()
+	defer k.publishing.Unlock()
+	hosts, err := lines(o.authorities.hosts)
+	if err != nil {
+		return err
+	}
+	resources, err := lines(o.authorities.resources)
+	if err != nil {
+		return err
+	}
 	var b bytes.Buffer
-	authority := gossh.MarshalAuthorizedKey(o.authority.Hosts.PublicKey())
 	for _, r := range k.resources() {
-		if !strings.ContainsAny(r.Name, "*?!,") {
+		if strings.ContainsAny(r.Name, "*?!,") {
+			continue
+		}
+		for _, authority := range hosts {
 			fmt.Fprintf(&b, "@cert-authority %s %s", r.Name, authority)
 		}
 	}
@@ -39,12 +51,11 @@ func (k *Kit) writeKnownHosts(o *keys) error {
 			fmt.Fprintf(&b, "[%s]:%s %s", host, port, gossh.MarshalAuthorizedKey(key.PublicKey()))
 		}
 	}
-	// Clients read it at any time: they see the one from before, or this one.
-	file := KnownHosts(k.config.Dir)
-	if err := os.WriteFile(file+".new", b.Bytes(), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(file+".new", file)
+	return errors.Join(
+		write(filepath.Join(k.config.Dir, "hosts_ca.pub"), []byte(strings.Join(hosts, ""))),
+		write(filepath.Join(k.config.Dir, "resources_ca.pub"), []byte(strings.Join(resources, ""))),
+		write(KnownHosts(k.config.Dir), b.Bytes()),
+	)
 }
 
 // firstSeen are the keys that resources showed when they were first reached.
