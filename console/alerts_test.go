@@ -48,7 +48,7 @@ objects: {approval: never}
 			ada.Go(h.url + "/alerts")
 			ada.Has("heading", "Channels")
 			return strings.Contains(browsertest.Eval[string](ada, "document.body.innerText"), what)
-		}, 30*time.Second, 200*time.Millisecond)
+		}, 2*time.Minute, 200*time.Millisecond)
 	}
 	again("fired")
 	again("failing")
