@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/hours"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -55,7 +56,7 @@ func (a *Auto) validate(r *Request) error {
 		bad("the pattern of the reason: %v", err)
 	}
 	if most := r.Terms().Max; a.Max < 0 || a.Max > most {
-		bad("got a time of %s, want at most the %s that may be asked for", duration(a.Max), duration(most))
+		bad("got a time of %s, want at most the %s that may be asked for", hours.Length(a.Max), hours.Length(most))
 	}
 	for _, w := range a.Actions {
 		if _, ok := parseAction(w); !ok {
@@ -73,7 +74,7 @@ type Proof struct {
 
 func (p *Proof) validate() error {
 	if p.Within < 0 || p.Within > 0 && p.Within < time.Minute || p.Within > MaxRequest {
-		return fmt.Errorf("request: the proof of approvers: got a login of the last %s, want one of 1m to %s", duration(p.Within), duration(MaxRequest))
+		return fmt.Errorf("request: the proof of approvers: got a login of the last %s, want one of 1m to %s", hours.Length(p.Within), hours.Length(MaxRequest))
 	}
 	for _, f := range p.Factors {
 		if f == "" || strings.ContainsAny(f, " \t\r\n") {

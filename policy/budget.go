@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/hours"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -33,7 +34,7 @@ func (b Budget) validate() error {
 	case b.Statements > math.MaxInt64/4 || b.Rows > math.MaxInt64/4:
 		return errors.New("a budget per person is larger than can be counted")
 	case b.Per < MinPer || b.Per > MaxPer:
-		return fmt.Errorf("a budget per person is that of %s, want %s to %s", duration(b.Per), duration(MinPer), duration(MaxPer))
+		return fmt.Errorf("a budget per person is that of %s, want %s to %s", hours.Length(b.Per), hours.Length(MinPer), hours.Length(MaxPer))
 	}
 	return nil
 }
@@ -47,7 +48,7 @@ func (b Budget) String() string {
 	if b.Rows > 0 {
 		list = append(list, fmt.Sprintf("%d rows", b.Rows))
 	}
-	return strings.Join(list, ", ") + " per " + duration(b.Per)
+	return strings.Join(list, ", ") + " per " + hours.Length(b.Per)
 }
 
 // Account names what is counted together.
@@ -352,7 +353,7 @@ func (p *pool) refused(err error) proxy.Verdict {
 		}
 		return proxy.Deny(proxy.CausePolicy, p.account.Rule, what+", and they are used up", "All of your sessions share them, at all gateways: ask for access again.")
 	}
-	what := fmt.Sprintf("%d %s per %s", p.limit, p.account.Unit, duration(p.account.Per))
+	what := fmt.Sprintf("%d %s per %s", p.limit, p.account.Unit, hours.Length(p.account.Per))
 	if !errors.Is(err, errSpent) {
 		return proxy.Deny(proxy.CausePolicy, p.account.Rule, "your budget of "+what+" cannot be looked at now", "The gateway's store does not answer: try again.")
 	}

@@ -155,7 +155,7 @@ func (c *Condition) words() string {
 		list = append(list, "from certain networks")
 	}
 	if c.LoginWithin > 0 {
-		list = append(list, "within "+duration(c.LoginWithin)+" of a login")
+		list = append(list, "within "+hours.Length(c.LoginWithin)+" of a login")
 	}
 	if len(c.Methods) > 0 {
 		var ms []string
@@ -165,16 +165,4 @@ func (c *Condition) words() string {
 		list = append(list, "with a login by "+alternatives(ms, "or"))
 	}
 	return strings.Join(list, ", ")
-}
-
-// duration writes a time without what is zero: "15m", "8h".
-func duration(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"github.com/sallyport/sallyport/internal/hours"
 )
 
 // Users are told that their session ends soon: those at terminals on time, and those whose
@@ -49,7 +51,7 @@ func (j *judge) lastWords(d *decision) string {
 	}
 	limit := d.duties.Session
 	rule := d.setBy(func(o *Obligations) bool { return o.Session == limit })
-	return fmt.Sprintf("this session ends in %s: rule %s allows %s", rounded(left), rule, duration(limit))
+	return fmt.Sprintf("this session ends in %s: rule %s allows %s", rounded(left), rule, hours.Length(limit))
 }
 
 // heard notes that an operation has begun, with whose answer the user is told what lastWords says.
@@ -81,7 +83,7 @@ func (j *judge) remind(d *decision, now time.Time) time.Duration {
 	}
 	if j.told.idle.Swap(since.UnixNano()) != since.UnixNano() {
 		rule := d.setBy(func(o *Obligations) bool { return o.Idle == idle })
-		j.session.Remind(fmt.Sprintf("this session ends in %s if nothing happens in it: rule %s allows to be idle for %s", rounded(since.Add(idle).Sub(now)), rule, duration(idle)))
+		j.session.Remind(fmt.Sprintf("this session ends in %s if nothing happens in it: rule %s allows to be idle for %s", rounded(since.Add(idle).Sub(now)), rule, hours.Length(idle)))
 	}
 	return next
 }
@@ -92,5 +94,5 @@ func rounded(d time.Duration) string {
 	if d < 2*time.Minute {
 		unit = time.Second
 	}
-	return duration(max(d.Round(unit), time.Second))
+	return hours.Length(max(d.Round(unit), time.Second))
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/hours"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -175,7 +176,7 @@ func (o Obligations) String() string {
 		time.Duration
 	}{{"session", o.Session}, {"idle", o.Idle}} {
 		if t.Duration > 0 {
-			list = append(list, t.name+" "+duration(t.Duration))
+			list = append(list, t.name+" "+hours.Length(t.Duration))
 		}
 	}
 	for _, n := range []struct {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/hours"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -67,7 +68,7 @@ func (b *BreakGlass) validate(c Carries) error {
 		errs = append(errs, errors.New("access without an approval is for no groups: say who may; \"*\" is all users of the rule"))
 	}
 	if b.Max < 0 || b.Max > MaxBreakGlass || b.Max > 0 && b.Max < time.Minute {
-		errs = append(errs, fmt.Errorf("access without an approval lasts %s: want a minute to %s", duration(b.Max), duration(MaxBreakGlass)))
+		errs = append(errs, fmt.Errorf("access without an approval lasts %s: want a minute to %s", hours.Length(b.Max), hours.Length(MaxBreakGlass)))
 	}
 	if c&CarriesRecording == 0 {
 		errs = append(errs, errors.New("access without an approval is recorded in full, and this gateway does not record by access rules"))
@@ -177,11 +178,11 @@ func (r *Request) validate(carries Carries) error {
 	}
 	for _, t := range []time.Duration{r.For, r.Max, r.Decide, r.Wait, r.Reuse} {
 		if t < 0 || t > MaxRequest {
-			bad("got a time of %s, want at most %s", t, duration(MaxRequest))
+			bad("got a time of %s, want at most %s", t, hours.Length(MaxRequest))
 		}
 	}
 	if r.For > 0 && r.Max > 0 && r.For > r.Max {
-		bad("it grants %s unless somebody says otherwise, which is longer than its most of %s", duration(r.For), duration(r.Max))
+		bad("it grants %s unless somebody says otherwise, which is longer than its most of %s", hours.Length(r.For), hours.Length(r.Max))
 	}
 	if _, err := regexp.Compile(r.Reason); err != nil {
 		bad("the pattern of the reason: %v", err)

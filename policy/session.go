@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/hours"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -416,10 +417,10 @@ func (j *judge) over() error {
 		return err
 	}
 	if limit := d.duties.Session; limit > 0 && now.Sub(j.session.Started) >= limit {
-		return fmt.Errorf("%w: rule %s allows %s", proxy.ErrDeadline, d.setBy(func(o *Obligations) bool { return o.Session == limit }), duration(limit))
+		return fmt.Errorf("%w: rule %s allows %s", proxy.ErrDeadline, d.setBy(func(o *Obligations) bool { return o.Session == limit }), hours.Length(limit))
 	}
 	if limit := d.duties.Idle; limit > 0 && now.Sub(j.lastSeen()) >= limit && !j.busy() {
-		return fmt.Errorf("%w: rule %s allows %s", proxy.ErrIdle, d.setBy(func(o *Obligations) bool { return o.Idle == limit }), duration(limit))
+		return fmt.Errorf("%w: rule %s allows %s", proxy.ErrIdle, d.setBy(func(o *Obligations) bool { return o.Idle == limit }), hours.Length(limit))
 	}
 	if d.unmet != nil {
 		return &proxy.RefusedError{Verdict: *d.unmet}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/hours"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -116,12 +117,5 @@ func shortTime(t time.Duration) string {
 		}
 		return fmt.Sprintf("%d days", t/day)
 	}
-	s := t.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
+	return hours.Length(t)
 }

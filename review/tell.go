@@ -6,6 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/sallyport/sallyport/internal/hours"
 	"github.com/sallyport/sallyport/internal/terminal"
 )
 
@@ -109,7 +110,7 @@ func (a *Alert) headline() string {
 	if a.Count == 1 {
 		text += shown(a.Event, maxNamed)
 	} else {
-		text += fmt.Sprintf("%d events within %s, the latest %s", a.Count, span(time.Duration(a.Seconds)*time.Second), shown(a.Event, maxNamed))
+		text += fmt.Sprintf("%d events within %s, the latest %s", a.Count, hours.Length(time.Duration(a.Seconds)*time.Second), shown(a.Event, maxNamed))
 	}
 	if a.User != "" {
 		text += " of " + shown(a.User, maxNamed)
@@ -120,25 +121,13 @@ func (a *Alert) headline() string {
 	return text
 }
 
-// span is a time as people write it: "10m" and not "10m0s".
-func span(d time.Duration) string {
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
-}
-
 // facts are what a person wants to know of an alert.
 func (a *Alert) facts(at time.Time, add func(name, value string, written bool)) {
 	add("alert", a.Rule, false)
 	add("message", a.Message, true)
 	add("event", a.Event, false)
 	if a.Count > 1 {
-		add("how many", fmt.Sprintf("%d within %s", a.Count, span(time.Duration(a.Seconds)*time.Second)), false)
+		add("how many", fmt.Sprintf("%d within %s", a.Count, hours.Length(time.Duration(a.Seconds)*time.Second)), false)
 	}
 	if a.Before > 0 {
 		add("while quiet", fmt.Sprintf("%d more since the alert before", a.Before), false)

@@ -1,4 +1,4 @@
-// Package hours is about parts of the week, by the clock on the wall of a place.
+// Package hours is about parts of the week, by the clock on the wall of a place, and writes times as people do.
 package hours
 
 import (
