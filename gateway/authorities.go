@@ -1,19 +1,18 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/identity/ca"
+	"github.com/sallyport/sallyport/internal/newfile"
 	"github.com/sallyport/sallyport/protocol"
 )
 
@@ -120,15 +119,5 @@ func (g *Gateway) publishAuthority(f *config.File) error {
 	}
 	g.published.writing.Lock()
 	defer g.published.writing.Unlock()
-	file := AuthorityFile(f)
-	if b, err := os.ReadFile(file); err == nil && bytes.Equal(b, text) {
-		return nil
-	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return err
-	}
-	if err := os.WriteFile(file+".new", text, 0o644); err != nil {
-		return err
-	}
-	return os.Rename(file+".new", file)
+	return newfile.Publish(AuthorityFile(f), text)
 }

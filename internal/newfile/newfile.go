@@ -2,6 +2,7 @@
 package newfile
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -31,6 +32,21 @@ func Make(file string, text []byte) error { return write(file, text, Put) }
 // Replace writes a file that its owner alone reads. The disk has it when Replace returns; where that fails, and for
 // who reads it meanwhile, what was there is there.
 func Replace(file string, text []byte) error { return write(file, text, (*os.Root).Rename) }
+
+// Publish writes a file that everybody may read, and its folder where that is not there, unless the file says that already. Who reads it at any
+// time sees what was there, or this.
+func Publish(file string, text []byte) error {
+	if b, err := os.ReadFile(file); err == nil && bytes.Equal(b, text) {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	if err := os.WriteFile(file+".new", text, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(file+".new", file)
+}
 
 // write has put give a file of that text its name.
 func write(file string, text []byte, put func(root *os.Root, from, to string) error) (err error) {

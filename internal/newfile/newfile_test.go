@@ -83,3 +83,26 @@ func TestMake(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, left, 1, "nothing else is left")
 }
+
+// TestPublish: a file that everybody may read is written whole, and left alone where it says the same.
+func TestPublish(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "folder", "ca.pem")
+	require.NoError(t, Publish(file, []byte("one")))
+	before, err := os.Stat(file)
+	require.NoError(t, err)
+	require.Zero(t, before.Mode().Perm()&^0o644)
+	require.NoError(t, Publish(file, []byte("one")))
+	same, err := os.Stat(file)
+	require.NoError(t, err)
+	require.True(t, os.SameFile(before, same))
+	require.NoError(t, Publish(file, []byte("two")))
+	b, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, "two", string(b))
+	other, err := os.Stat(file)
+	require.NoError(t, err)
+	require.False(t, os.SameFile(before, other), "who had it open reads the one from before")
+	list, err := os.ReadDir(filepath.Dir(file))
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+}

@@ -1,7 +1,6 @@
 package kit
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -90,21 +89,6 @@ func fixed(key func() (crypto.PrivateKey, error)) (protocol.Authority, error) {
 
 func (k oneKey) Signer() crypto.Signer          { return k.key }
 func (k oneKey) PublicKeys() []crypto.PublicKey { return []crypto.PublicKey{k.key.Public()} }
-
-// write writes a file that everybody may read, unless it says that already. Those who read it at any time see the one from before,
-// or this one.
-func write(file string, text []byte) error {
-	if b, err := os.ReadFile(file); err == nil && bytes.Equal(b, text) {
-		return nil
-	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return err
-	}
-	if err := os.WriteFile(file+".new", text, 0o644); err != nil {
-		return err
-	}
-	return os.Rename(file+".new", file)
-}
 
 // hostKeys are the gateway's own, one of a kind: clients that know no Ed25519 have others.
 var hostKeys = []struct {

@@ -12,6 +12,7 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/internal/firstseen"
+	"github.com/sallyport/sallyport/internal/newfile"
 	"github.com/sallyport/sallyport/protocol"
 	"github.com/sallyport/sallyport/protocol/ssh"
 )
@@ -52,9 +53,9 @@ func (k *Kit) publish(o *keys) error {
 		}
 	}
 	return errors.Join(
-		write(filepath.Join(k.config.Dir, "hosts_ca.pub"), []byte(strings.Join(hosts, ""))),
-		write(filepath.Join(k.config.Dir, "resources_ca.pub"), []byte(strings.Join(resources, ""))),
-		write(KnownHosts(k.config.Dir), b.Bytes()),
+		newfile.Publish(filepath.Join(k.config.Dir, "hosts_ca.pub"), []byte(strings.Join(hosts, ""))),
+		newfile.Publish(filepath.Join(k.config.Dir, "resources_ca.pub"), []byte(strings.Join(resources, ""))),
+		newfile.Publish(KnownHosts(k.config.Dir), b.Bytes()),
 	)
 }
 
