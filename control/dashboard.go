@@ -98,23 +98,9 @@ const (
 )
 
 func (h *Handler) showDashboard(c *call) error {
-	q := c.URL.Query()
-	from, err := moment(q, "since")
+	from, to, err := period(c.URL.Query())
 	if err != nil {
 		return err
-	}
-	to, err := moment(q, "until")
-	if err != nil {
-		return err
-	}
-	if to.IsZero() {
-		to = time.Now()
-	}
-	if from.IsZero() {
-		from = to.Add(-24 * time.Hour)
-	}
-	if !from.Before(to) || to.Sub(from) > maxEventSpan {
-		return badRequest("since, until: want a time of at most %d days", int(maxEventSpan/(24*time.Hour)))
 	}
 	a, leave, err := h.archive()
 	if err != nil {

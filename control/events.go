@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -31,20 +32,13 @@ const (
 	countParts   = 48
 )
 
-// listEvents searches the gateway's own record.
-func (h *Handler) listEvents(c *call) error {
-	q := c.URL.Query()
-	limit, err := number(q, "limit", 200, maxFound)
-	if err != nil {
-		return err
+// period is the time that somebody asks about by since and until: without them, the last day.
+func period(q url.Values) (from, to time.Time, err error) {
+	if from, err = moment(q, "since"); err != nil {
+		return from, to, err
 	}
-	from, err := moment(q, "since")
-	if err != nil {
-		return err
-	}
-	to, err := moment(q, "until")
-	if err != nil {
-		return err
+	if to, err = moment(q, "until"); err != nil {
+		return from, to, err
 	}
 	if to.IsZero() {
 		to = time.Now()
@@ -53,7 +47,21 @@ func (h *Handler) listEvents(c *call) error {
 		from = to.Add(-24 * time.Hour)
 	}
 	if !from.Before(to) || to.Sub(from) > maxEventSpan {
-		return badRequest("since, until: want a time of at most %d days", int(maxEventSpan/(24*time.Hour)))
+		return from, to, badRequest("since, until: want a time of at most %d days", int(maxEventSpan/(24*time.Hour)))
+	}
+	return from, to, nil
+}
+
+// listEvents searches the gateway's own record.
+func (h *Handler) listEvents(c *call) error {
+	q := c.URL.Query()
+	limit, err := number(q, "limit", 200, maxFound)
+	if err != nil {
+		return err
+	}
+	from, to, err := period(q)
+	if err != nil {
+		return err
 	}
 	a, leave, err := h.archive()
 	if err != nil {
