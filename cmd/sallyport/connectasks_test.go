@@ -33,10 +33,7 @@ access:
   - {name: waiting, groups: [dev], resources: [vm1], allow: [connect, exec], request: {approvers: [ops], wait: 2m}}
   - {name: asking, groups: [dev], resources: [vm2], allow: [connect, exec], request: {approvers: [ops], connect: ask}}
 `, verifier))
-	for _, who := range []string{"dora", "olga"} {
-		code, _, errs := sallyport(t, "secret\n", "login", b.url, "--user", who, "--profile", who, "--ca", b.authority())
-		require.Equal(t, exitOK, code, errs)
-	}
+	b.logIn(t, "dora", "olga")
 	self, err := os.Executable()
 	require.NoError(t, err)
 	ctx, stop := context.WithTimeout(t.Context(), 3*time.Minute)

@@ -48,10 +48,7 @@ access:
     request: {approvers: [ops], reason: "INC-[0-9]+", break_glass: {groups: [dev], max: 30m}}
 notify: [{type: webhook, url: %q, keys: ["file:hook.key"], private: true, ca: hook.pem, events: [expired]}]
 `, verifier, hook.URL))
-	for _, who := range []string{"olga", "dora"} {
-		code, _, errs := sallyport(t, "secret\n", "login", b.url, "--user", who, "--profile", who, "--ca", b.authority())
-		require.Equal(t, exitOK, code, errs)
-	}
+	b.logIn(t, "olga", "dora")
 	take := func(proof string, args ...string) (int, string, string) {
 		return sallyport(t, proof+"\n", append([]string{"request", "shop", "--profile", "dora", "--break-glass", "--reason", "orders are lost"}, args...)...)
 	}

@@ -219,10 +219,7 @@ access:
   - {name: writers, groups: [writers], resources: [shop], allow: [connect, read, write]}
 guardrails: [{use: off}, {name: changes, hold: {effects: [update]}, approvers: [ops], for: 10m}]
 `, verifier))
-	for _, who := range []string{"dan", "olga", "otto", "dora"} {
-		code, _, errs := sallyport(t, "secret\n", "login", b.url, "--user", who, "--profile", who, "--ca", b.authority())
-		require.Equal(t, exitOK, code, errs)
-	}
+	b.logIn(t, "dan", "olga", "otto", "dora")
 	as := func(who string, args ...string) string {
 		t.Helper()
 		code, out, errs := sallyport(t, "", append(args, "--profile", who)...)

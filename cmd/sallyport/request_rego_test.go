@@ -64,10 +64,7 @@ func TestRequestRego(t *testing.T) {
     - {name: eve, groups: [other], password: %[1]q}
 policy: {opa: {dirs: [policies], decides: true, timeout: 1s}}
 `, verifier))
-	for _, who := range []string{"eve", "olga", "otto", "dora"} {
-		code, _, errs := sallyport(t, "secret\n", "login", b.url, "--user", who, "--profile", who, "--ca", b.authority())
-		require.Equal(t, exitOK, code, errs)
-	}
+	b.logIn(t, "eve", "olga", "otto", "dora")
 	as := func(who string, want int, args ...string) string {
 		t.Helper()
 		code, out, errs := sallyport(t, "", append(args, "--profile", who)...)

@@ -35,10 +35,7 @@ access:
   - {name: shop-readers, groups: [dev], resources: [shop], allow: [connect, read], request: {approvers: [ops]}}
   - {name: shop-writers, groups: [dev], resources: [shop], allow: [connect, read, write], request: {approvers: [ops], need: 2, for: 10m}}
 `, verifier))
-	for _, who := range []string{"eve", "olga", "otto", "dan", "dora"} {
-		code, _, errs := sallyport(t, "secret\n", "login", b.url, "--user", who, "--profile", who, "--ca", b.authority())
-		require.Equal(t, exitOK, code, errs)
-	}
+	b.logIn(t, "eve", "olga", "otto", "dan", "dora")
 	as := func(who string, args ...string) (int, string, string) {
 		t.Helper()
 		return sallyport(t, "", append(args, "--profile", who)...)

@@ -41,10 +41,7 @@ access:
       max: 8h
       auto: {max: 5m, actions: [read], reason: "INC-[0-9]+", when: {networks: [127.0.0.0/8]}}
 `, verifier))
-	for _, who := range []string{"olga", "otto", "dora"} {
-		code, _, errs := sallyport(t, "secret\n", "login", b.url, "--user", who, "--profile", who, "--ca", b.authority())
-		require.Equal(t, exitOK, code, errs)
-	}
+	b.logIn(t, "olga", "otto", "dora")
 	as := func(who string, want int, args ...string) string {
 		t.Helper()
 		code, out, errs := sallyport(t, "", append(args, "--profile", who)...)
@@ -151,10 +148,7 @@ func TestApproveRows(t *testing.T) {
 access:
   - {name: readers, groups: [dev], allow: [connect, read, exec], request: {approvers: [ops]}}
 `, verifier))
-	for _, who := range []string{"olga", "dora"} {
-		code, _, errs := sallyport(t, "secret\n", "login", b.url, "--user", who, "--profile", who, "--ca", b.authority())
-		require.Equal(t, exitOK, code, errs)
-	}
+	b.logIn(t, "olga", "dora")
 	as := func(who string, want int, args ...string) string {
 		t.Helper()
 		code, out, errs := sallyport(t, "", append(args, "--profile", who)...)

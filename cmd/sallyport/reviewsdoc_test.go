@@ -44,10 +44,7 @@ access:
   - {name: prod-machines, groups: [dev], resources: [vm1], allow: [connect, exec, shell], request: {approvers: [ops], max: 8h, reason: "INC-[0-9]+"}}
   - {name: orders-writers, groups: [dev], resources: [orders], allow: [connect, read, write], request: {approvers: [ops], max: 8h}}
 `, verifier))
-	for _, who := range []string{"dora", "olga"} {
-		code, _, errs := sallyport(t, "secret\n", "login", b.url, "--user", who, "--profile", who, "--ca", b.authority())
-		require.Equal(t, exitOK, code, errs)
-	}
+	b.logIn(t, "dora", "olga")
 	as := func(who string, args ...string) string {
 		t.Helper()
 		code, out, errs := sallyport(t, "", append(args, "--profile", who)...)

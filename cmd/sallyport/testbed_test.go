@@ -57,3 +57,12 @@ data_dir: data
 
 // authority is the file of the gateway's own.
 func (b *testbed) authority() string { return filepath.Join(b.dir, "data", "ca", "ca.pem") }
+
+// logIn has users log in with the password "secret", each with a profile of her own name. The last one's is the one that is used.
+func (b *testbed) logIn(t *testing.T, users ...string) {
+	t.Helper()
+	for _, who := range users {
+		code, _, errs := sallyport(t, "secret\n", "login", b.url, "--user", who, "--profile", who, "--ca", b.authority())
+		require.Equal(t, exitOK, code, errs)
+	}
+}

@@ -47,10 +47,7 @@ masking:
   - {columns: [customers.email]}
 `, verifier, keep)}
 	b.process = b.serve(t, b.sections)
-	for _, who := range []string{"dora", "pat", "olga", "otto"} {
-		code, _, errs := sallyport(t, "secret\n", "login", b.url, "--user", who, "--profile", who, "--ca", b.authority())
-		require.Equal(t, exitOK, code, errs)
-	}
+	b.logIn(t, "dora", "pat", "olga", "otto")
 	return b
 }
 

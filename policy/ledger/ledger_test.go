@@ -103,33 +103,36 @@ func TestBudgetOfPerson(t *testing.T) {
 	})
 }
 
+// returns has a statement return so many rows, and returns how many were passed on.
+func returns(t *testing.T, s *proxy.Session, rows int) (passed int, err error) {
+	t.Helper()
+	op := statement()
+	if v := s.Ask(t.Context(), op); v.Refuses() {
+		return 0, errors.New(v.Message())
+	}
+	f, err := s.Flow(op, &proxy.Shape{Kind: proxy.ShapeRows, Columns: make([]proxy.ShapeColumn, 1)})
+	require.NoError(t, err)
+	defer func() { s.Done(op, &proxy.Outcome{Rows: uint64(passed)}) }()
+	for range rows {
+		if err := f.Row(proxy.NewRow([][]byte{nil})); err != nil {
+			return passed, err
+		}
+		passed++
+	}
+	return passed, nil
+}
+
 // TestBudgetOfRowsOfPerson: rows are paid for one by one, in whatever session; those that a
 // statement has changed are counted once it has run, and refuse the next one.
 func TestBudgetOfRowsOfPerson(t *testing.T) {
 	l := ledger.New(store.NewMemory())
 	budget := policy.Budget{Rows: 100, Per: 24 * time.Hour}
 	one, two := open(t, l, budget), open(t, l, budget)
-	read := func(s *proxy.Session, rows int) (passed int, err error) {
-		op := statement()
-		if v := s.Ask(t.Context(), op); v.Refuses() {
-			return 0, errors.New(v.Message())
-		}
-		f, err := s.Flow(op, &proxy.Shape{Kind: proxy.ShapeRows, Columns: make([]proxy.ShapeColumn, 1)})
-		require.NoError(t, err)
-		defer func() { s.Done(op, &proxy.Outcome{Rows: uint64(passed)}) }()
-		for range rows {
-			if err := f.Row(proxy.NewRow([][]byte{nil})); err != nil {
-				return passed, err
-			}
-			passed++
-		}
-		return passed, nil
-	}
 	a, b := one.session(t), two.session(t)
-	n, err := read(a, 60)
+	n, err := returns(t, a, 60)
 	require.NoError(t, err)
 	require.Equal(t, 60, n)
-	n, err = read(b, 60)
+	n, err = returns(t, b, 60)
 	require.ErrorContains(t, err, "you have used your budget of 100 rows per 24h (rule bound)")
 	require.LessOrEqual(t, n, 40)
 	a.Close(nil)
@@ -137,7 +140,7 @@ func TestBudgetOfRowsOfPerson(t *testing.T) {
 	b.Close(nil)
 	two.budgets.Wait()
 	c := one.session(t)
-	more, err := read(c, 60)
+	more, err := returns(t, c, 60)
 	require.Error(t, err)
 	require.Equal(t, 40, n+more, "unused parts came back")
 	c.Close(nil)
@@ -196,31 +199,15 @@ func TestBoundOfRowsGranted(t *testing.T) {
 			require.NoError(t, err)
 			return live
 		}
-		read := func(s *proxy.Session, rows int) (passed int, err error) {
-			op := statement()
-			if v := s.Ask(t.Context(), op); v.Refuses() {
-				return 0, errors.New(v.Message())
-			}
-			f, err := s.Flow(op, &proxy.Shape{Kind: proxy.ShapeRows, Columns: make([]proxy.ShapeColumn, 1)})
-			require.NoError(t, err)
-			defer func() { s.Done(op, &proxy.Outcome{Rows: uint64(passed)}) }()
-			for range rows {
-				if err := f.Row(proxy.NewRow([][]byte{nil})); err != nil {
-					return passed, err
-				}
-				passed++
-			}
-			return passed, nil
-		}
 		l := ledger.New(s)
 		here, there := &policy.Budgets{Ledger: l}, &policy.Budgets{Ledger: l}
 		one := open(here)
 		require.True(t, one.Ask(t.Context(), &proxy.Call{Meta: proxy.Meta{Kind: proxy.KindReplication}, Name: "START_REPLICATION"}).Refuses())
-		n, err := read(one, 6)
+		n, err := returns(t, one, 6)
 		require.NoError(t, err)
 		require.Equal(t, 6, n)
 		two := open(there)
-		more, err := read(two, 6)
+		more, err := returns(t, two, 6)
 		require.ErrorContains(t, err, "request r1 has granted you 10 rows, and they are used up (rule asked)")
 		require.LessOrEqual(t, more, 4)
 		one.Close(nil)
@@ -228,10 +215,10 @@ func TestBoundOfRowsGranted(t *testing.T) {
 		here.Wait()
 		there.Wait()
 		three := open(there)
-		rest, err := read(three, 10)
+		rest, err := returns(t, three, 10)
 		require.Error(t, err)
 		require.Equal(t, 10, n+more+rest, "unused parts come back, and nothing else")
-		_, err = read(three, 1)
+		_, err = returns(t, three, 1)
 		require.ErrorContains(t, err, "they are used up")
 		three.Close(nil)
 		there.Wait()
