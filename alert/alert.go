@@ -87,7 +87,7 @@ func (r *Rule) Valid() error {
 		}
 	}
 	for _, p := range r.Events {
-		if !slices.ContainsFunc(Types(), func(typ string) bool { return match(p, typ) }) {
+		if !slices.ContainsFunc(types, func(typ string) bool { return match(p, typ) }) {
 			return fail("events: no event has the type %q; docs/audit.md lists them", p)
 		}
 	}

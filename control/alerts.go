@@ -64,7 +64,7 @@ type AlertTried struct {
 	Unread  int      `json:"unread,omitempty"` // records that could not be read
 }
 
-var errNoAlerts = NotFound("this gateway watches its record for nobody")
+var errNoAlerts = NotFound("this gateway has no alerts")
 
 func (h *Handler) listAlerts(c *call) error {
 	if c.portal.Alerts == nil {

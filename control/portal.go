@@ -75,7 +75,7 @@ type Portal struct {
 	Clients Clients
 	// Measures returns what this gateway has measured. Nil: nothing.
 	Measures Measures
-	// Alerts are rules over events of the record. Nil: there are none.
+	// Alerts are rules over events of the record. Nil: the gateway has no alerts.
 	Alerts Alerts
 	// Outbox tells people of requests and alerts.
 	Outbox *review.Outbox

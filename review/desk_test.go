@@ -287,7 +287,7 @@ func TestNarrowRows(t *testing.T) {
 
 	more, err := d.Extend(t.Context(), d.people.ids["alice"], r.ID, two(terms), time.Hour, "INC-2", "")
 	require.NoError(t, err)
-	require.Equal(t, uint64(50), more.Access.Rows, "more time is no more than before")
+	require.Equal(t, uint64(50), more.Access.Rows, "more time does not widen the bound")
 
 	free := d.asks(t, terms, func(a *Ask) { a.For = 10 * time.Minute })
 	_, err = d.Approve(t.Context(), free.ID, d.vote(free, "olga"), Narrow{})

@@ -21,7 +21,7 @@ type Notice struct {
 	To []string `json:"-"`
 }
 
-// Events besides the states of requests.
+// Events that are not states of requests.
 const (
 	Asked = "asked" // a request was made
 	Fired = "fired" // a rule over events has found what it looks for

@@ -46,7 +46,7 @@ type Metrics struct {
 	masked      map[string]uint64
 }
 
-// Add has a feed shown besides Feeds, from now on.
+// Add has a feed shown with those of Feeds, from now on.
 func (m *Metrics) Add(f *audit.Feed) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

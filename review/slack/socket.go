@@ -37,7 +37,7 @@ var errRenewed = errors.New("slack: the connection is renewed")
 // gateway. Config.App is needed for it, and Signing is not: who has the app's token is connected to Slack, by TLS. It connects again when a
 // connection ends. Each gateway on a store has a connection of its own, of which Slack allows ten.
 func (cb *Callbacks) Run(ctx context.Context) {
-	said, rest := "", leastRest // what was said of why there is no connection
+	said, rest := "", leastRest // said is the error that was logged; empty: the connection is open
 	hello := func() {
 		if said != "" {
 			cb.log().Info("slack: what people decide in Slack is taken again", "channel", cb.Notifier.config.Name)
