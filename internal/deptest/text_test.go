@@ -123,3 +123,33 @@ func TestNoAssignableVariables(t *testing.T) {
 		}
 	})
 }
+
+// TestEveryPackageHasAnExample holds that a reader of a package that others import finds a program
+// to start from.
+func TestEveryPackageHasAnExample(t *testing.T) {
+	shown := make(map[string]bool) // by folder: whether it has one
+	set := token.NewFileSet()
+	files(t, func(path string, text []byte) {
+		dir := filepath.Dir(path)
+		if !strings.HasSuffix(path, ".go") || slices.ContainsFunc(strings.Split(dir, "/"), func(part string) bool {
+			return slices.Contains([]string{"internal", "testdata", "tools", "examples", "deploy"}, part)
+		}) {
+			return
+		}
+		f, err := parser.ParseFile(set, path, text, parser.SkipObjectResolution)
+		require.NoError(t, err)
+		if f.Name.Name == "main" || len(f.Decls) == 0 {
+			return
+		}
+		shown[dir] = shown[dir] || slices.ContainsFunc(f.Decls, func(d ast.Decl) bool {
+			fn, ok := d.(*ast.FuncDecl)
+			return ok && fn.Recv == nil && strings.HasPrefix(fn.Name.Name, "Example")
+		})
+	})
+	require.Greater(t, len(shown), 50)
+	for dir, has := range shown {
+		if !has {
+			t.Errorf("%s has no Example: add one to %s/example_test.go.", dir, dir)
+		}
+	}
+}

@@ -1,7 +1,8 @@
 package sql
 
 // Limits bound the text that a parser sees. Parsers recurse, and text nested
-// deeply enough ends the process in a way that no recover catches.
+// deeply enough ends the process in a way that no recover catches. WithDefaults puts the defaults in the
+// place of 0, as the analysers do with theirs; the functions of this package take limits as they are.
 type Limits struct {
 	Bytes   int // of the text, without what is in its strings; 0 is 1 MiB
 	Strings int // bytes in its strings, which no parser sees when there are many; 0 is 64 MiB
