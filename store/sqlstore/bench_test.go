@@ -30,6 +30,7 @@ func BenchmarkStore(b *testing.B) {
 					b.Error(err)
 				}
 			}
+			write(b)
 			read := func(b *testing.B) {
 				if _, err := s.Get(b.Context(), "k", "1"); err != nil {
 					b.Error(err)

@@ -5,8 +5,8 @@
 // feed has no gaps, and its order is that of the commits. A gateway keeps what it
 // needs for decisions in memory, so that this order costs no session anything.
 //
-// No prepared statement and no setting outlives its transaction: a pooler of
-// transactions, such as PgBouncer, may be between the gateway and PostgreSQL.
+// In PostgreSQL no prepared statement and no setting outlives its transaction: a pooler
+// of transactions, such as PgBouncer, may be between it and the gateway.
 package sqlstore
 
 import (
@@ -52,6 +52,7 @@ type Store struct {
 	file        string // SQLite's
 	dialect     dialect
 	sql         statements
+	get         func(ctx context.Context, args ...any) *sql.Row // by kind and name
 	o           Options
 	hints       store.Hints
 
@@ -86,7 +87,11 @@ func (o Options) filled() Options {
 }
 
 func newStore(db *sql.DB, d dialect, o Options) *Store {
-	return &Store{read: db, write: db, dialect: d, sql: d.statements(), o: o, stop: func() {}}
+	s := &Store{read: db, write: db, dialect: d, sql: d.statements(), o: o, stop: func() {}}
+	s.get = func(ctx context.Context, args ...any) *sql.Row {
+		return s.read.QueryRowContext(ctx, s.sql.get, args...)
+	}
+	return s
 }
 
 // Close ends the store's connections. Calls after it fail.
@@ -115,7 +120,7 @@ func (s *Store) Get(ctx context.Context, kind, name string) (store.Document, err
 	ctx, cancel := s.limit(ctx)
 	defer cancel()
 	d := store.Document{Kind: kind}
-	switch err := scan(s.read.QueryRowContext(ctx, s.sql.get, kind, name), &d); {
+	switch err := scan(s.get(ctx, kind, name), &d); {
 	case errors.Is(err, sql.ErrNoRows):
 		return store.Document{}, store.NotFound(kind, name)
 	case err != nil:
