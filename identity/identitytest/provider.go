@@ -1,16 +1,11 @@
 package identitytest
 
 import (
-	"bufio"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
-	"os"
-	"os/exec"
 	"regexp"
-	"strings"
-	"sync"
 	"testing"
 
 	"github.com/sallyport/sallyport/internal/devtool"
@@ -28,23 +23,8 @@ type Provider struct {
 // sources or their modules cannot be had, the test is skipped.
 func StartProvider(t testing.TB, redirect string) *Provider {
 	t.Helper()
-	cmd := exec.Command(devtool.Build(t, "oidcdev"), "-redirect", redirect)
-	in, err := cmd.StdinPipe()
-	must(t, err)
-	out, err := cmd.StdoutPipe()
-	must(t, err)
-	cmd.Stderr = os.Stderr
-	must(t, cmd.Start())
-	stop := sync.OnceFunc(func() {
-		in.Close()
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("the provider ended with %v", err)
-		}
-	})
-	t.Cleanup(stop)
-	line, err := bufio.NewReader(out).ReadString('\n')
-	must(t, err)
-	return &Provider{strings.TrimSpace(line), stop}
+	issuer, stop := devtool.Start(t, devtool.Build(t, "oidcdev"), "-redirect", redirect)
+	return &Provider{issuer, stop}
 }
 
 func must(t testing.TB, err error) {

@@ -3,6 +3,7 @@
 package devtool
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -55,6 +57,35 @@ func Build(t testing.TB, name string) string {
 	}
 	must(os.Rename(fresh, program))
 	return program
+}
+
+// Start runs a program that prints a line when it is ready, which is returned without its end, and that ends with its
+// standard input: by stop, or with the test. It writes its errors to those of the test.
+func Start(t testing.TB, program string, args ...string) (line string, stop func()) {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("starting %s: %v", filepath.Base(program), err)
+		}
+	}
+	cmd := exec.Command(program, args...)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	must(err)
+	out, err := cmd.StdoutPipe()
+	must(err)
+	must(cmd.Start())
+	stop = sync.OnceFunc(func() {
+		in.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%s ended with %v", filepath.Base(program), err)
+		}
+	})
+	t.Cleanup(stop)
+	line, err = bufio.NewReader(out).ReadString('\n')
+	must(err)
+	return strings.TrimSpace(line), stop
 }
 
 // Modules returns the folder of the third-party packages that the console is built from and tested with. Where they cannot be had,

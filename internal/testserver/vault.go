@@ -1,12 +1,12 @@
 package testserver
 
 import (
-	"bufio"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/sallyport/sallyport/internal/devtool"
 )
 
 // VaultServer is a running Vault 1.14.0: unsealed, in memory, by TLS on loopback, with the engines kv,
@@ -29,31 +29,9 @@ func Vault(t testing.TB) *VaultServer {
 	if _, err := os.Stat(program); err != nil {
 		t.Skip("SKIPPED, NOT TESTED: Vault is not built; scripts/vaultdev builds it in five minutes")
 	}
-	cmd := exec.Command(program)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe() // it ends with this
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		if err := cmd.Wait(); err != nil {
-			t.Error(err)
-		}
-	})
-	line, err := bufio.NewReader(out).ReadBytes('\n')
+	line, _ := devtool.Start(t, program)
 	s := &VaultServer{}
-	if err == nil {
-		err = json.Unmarshal(line, s)
-	}
-	if err != nil {
+	if err := json.Unmarshal([]byte(line), s); err != nil {
 		t.Fatalf("starting Vault: %v", err)
 	}
 	return s

@@ -266,6 +266,17 @@ func (g *gate) open(t testing.TB, change ...func(*driver.Config)) *sql.Conn {
 	return c
 }
 
+// values are those of a row's columns.
+func values(t testing.TB, rows *sql.Rows, columns int) []sql.NullString {
+	t.Helper()
+	list, to := make([]sql.NullString, columns), make([]any, columns)
+	for i := range list {
+		to[i] = &list[i]
+	}
+	require.NoError(t, rows.Scan(to...))
+	return list
+}
+
 // texts are the rows of a query as text.
 func texts(t testing.TB, c *sql.Conn, query string, args ...any) [][]string {
 	t.Helper()
@@ -277,14 +288,8 @@ func texts(t testing.TB, c *sql.Conn, query string, args ...any) [][]string {
 		names, err := rows.Columns()
 		require.NoError(t, err)
 		for rows.Next() {
-			values := make([]sql.NullString, len(names))
-			to := make([]any, len(names))
-			for i := range values {
-				to[i] = &values[i]
-			}
-			require.NoError(t, rows.Scan(to...))
 			row := make([]string, len(names))
-			for i, v := range values {
+			for i, v := range values(t, rows, len(names)) {
 				if row[i] = v.String; !v.Valid {
 					row[i] = "NULL"
 				}

